@@ -1,0 +1,2 @@
+//! Test guests: see src/bin.
+#![no_std]

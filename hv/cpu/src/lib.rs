@@ -1,0 +1,2 @@
+//! Touches the machine.
+#![no_std]

@@ -1,0 +1,2 @@
+//! Decides.
+#![no_std]

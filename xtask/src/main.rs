@@ -1,0 +1,2 @@
+//! The build, run and test commands.
+fn main() {}
