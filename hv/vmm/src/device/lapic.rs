@@ -1,0 +1,4 @@
+//! The local APIC.
+
+/// A virtual local APIC.
+pub struct Lapic;

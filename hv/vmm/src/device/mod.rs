@@ -1,0 +1,4 @@
+//! The devices of the virtual PC.
+
+pub mod bus;
+pub mod lapic;

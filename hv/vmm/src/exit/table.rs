@@ -1,0 +1,97 @@
+//! The table of handlers: one for each kind of exit, and what a handler can decide.
+
+use super::{Exit, Kind};
+use crate::machine::Event;
+use crate::vcpu::Vcpu;
+use alloc::string::String;
+
+/// Decides what to do about an exit. It may change registers and devices; only
+/// [`crate::run`] advances RIP, injects and stops.
+pub type Handler = fn(&Exit, &mut Vcpu) -> Verdict;
+
+/// What a handler decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Done: go on behind the instruction.
+    Next,
+    /// Go on where the guest is: the instruction runs again, or RIP was set.
+    Resume,
+    /// Deliver this event instead of the instruction.
+    Inject(Event),
+    /// Done, and the virtual CPU waits for an interrupt behind the instruction.
+    Halt,
+    /// The time slice is over, or the guest gave it away; go on where it is.
+    Yield,
+    /// Wait until there is input or time has passed, then run the instruction again.
+    Wait,
+    /// The guest ends.
+    Stop(Stop),
+}
+
+/// How a guest ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// It asked to, with this status; 0 is success.
+    Exit(u64),
+    /// An application was killed by this signal.
+    Signal {
+        /// Its Linux number.
+        number: u32,
+        /// Its name.
+        name: &'static str,
+    },
+    /// A triple fault or shutdown.
+    TripleFault,
+    /// It did something that we do not support, or its state cannot be entered.
+    Unsupported(String),
+}
+
+impl Verdict {
+    /// Injects #GP(0), the answer to most forbidden things.
+    pub const GP: Self = Self::Inject(Event::exception(13, Some(0)));
+    /// Injects #UD.
+    pub const UD: Self = Self::Inject(Event::exception(6, None));
+}
+
+/// A handler for every kind of exit.
+pub struct ExitTable([Handler; Kind::COUNT]);
+
+impl ExitTable {
+    /// The handler of this kind.
+    #[inline]
+    #[must_use]
+    pub fn handler(&self, kind: Kind) -> Handler {
+        self.0[kind as usize]
+    }
+
+    /// This table with some rows changed: what a guest kind does differently.
+    #[must_use]
+    pub const fn with(mut self, rows: &[(Kind, Handler)]) -> Self {
+        let mut i = 0;
+        while i < rows.len() {
+            self.0[rows[i].0 as usize] = rows[i].1;
+            i += 1;
+        }
+        self
+    }
+}
+
+/// Builds a table from its rows. A missing or doubled row fails the build.
+#[must_use]
+pub const fn exit_table(rows: &[(Kind, Handler)]) -> ExitTable {
+    assert!(
+        rows.len() == Kind::COUNT,
+        "the exit table wants one row for each kind"
+    );
+    let mut handlers = [rows[0].1; Kind::COUNT];
+    let mut seen = [false; Kind::COUNT];
+    let mut i = 0;
+    while i < rows.len() {
+        let slot = rows[i].0 as usize;
+        assert!(!seen[slot], "a kind of exit has two rows");
+        seen[slot] = true;
+        handlers[slot] = rows[i].1;
+        i += 1;
+    }
+    ExitTable(handlers)
+}

@@ -1,0 +1,321 @@
+//! What a CPU backend implements: the physical machine, and the state of one virtual CPU on an
+//! engine (VMX or SVM). Everything in this crate speaks to the hardware through these traits.
+
+use alloc::boxed::Box;
+use spec::addr::Hpa;
+
+use crate::exit::Record;
+
+/// Physical memory. Addresses come from [`crate::memory::Frames`] or from the boot loader;
+/// one outside memory is our bug and panics.
+pub trait Memory: Sync {
+    /// Copies bytes out of memory.
+    fn read(&self, at: Hpa, out: &mut [u8]);
+    /// Copies bytes into memory.
+    fn write(&self, at: Hpa, bytes: &[u8]);
+    /// Fills `length` bytes with zeros.
+    fn zero(&self, at: Hpa, length: u64);
+    /// Reads one aligned quadword, atomically.
+    fn read_u64(&self, at: Hpa) -> u64;
+    /// Writes one aligned quadword, atomically.
+    fn write_u64(&self, at: Hpa, value: u64);
+}
+
+/// What CPUID returns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuidResult {
+    /// EAX.
+    pub eax: u32,
+    /// EBX.
+    pub ebx: u32,
+    /// ECX.
+    pub ecx: u32,
+    /// EDX.
+    pub edx: u32,
+}
+
+/// What the engine of this machine can carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// The format of nested page tables.
+    pub nested_format: NestedFormat,
+    /// Nested page tables may map 1 GiB pages.
+    pub nested_1g_pages: bool,
+    /// The number of physical address bits that a guest sees.
+    pub physical_address_bits: u8,
+}
+
+/// The format of nested page tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NestedFormat {
+    /// Extended page tables (VMX).
+    Ept,
+    /// Nested page tables (SVM): ordinary long-mode paging structures.
+    Npt,
+}
+
+/// The physical machine, as seen from the CPU that asks.
+pub trait Machine: Sync {
+    /// Physical memory.
+    fn memory(&self) -> &'static dyn Memory;
+    /// The time-stamp counter.
+    fn now(&self) -> u64;
+    /// The frequency of the time-stamp counter, in hertz.
+    fn tsc_hz(&self) -> u64;
+    /// Which physical CPU this is, from 0.
+    fn cpu(&self) -> usize;
+    /// What the engine can carry.
+    fn capabilities(&self) -> Capabilities;
+    /// A new virtual CPU whose guest-physical memory is the nested paging structure at `root`,
+    /// in the state of a processor after INIT (SDM 3A "Processor State After Reset").
+    fn new_engine(&self, root: Hpa) -> Box<dyn Engine>;
+    /// Executes CPUID.
+    fn cpuid(&self, leaf: u32, subleaf: u32) -> CpuidResult;
+    /// Takes the physical interrupts and NMIs that are pending, through our own IDT.
+    fn accept_interrupts(&self);
+    /// Halts this CPU until an interrupt, or until the TSC reaches `deadline`.
+    fn wait(&self, deadline: Option<u64>);
+    /// Executes WBINVD.
+    fn write_back_caches(&self);
+    /// Writes to the console.
+    fn write_console(&self, text: &[u8]);
+    /// Reads what has come in on the console, if anything has.
+    fn read_console(&self) -> Option<u8>;
+}
+
+/// A general-purpose register, numbered as ModRM and both manuals' exit information do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+#[allow(missing_docs)]
+pub enum Gpr {
+    Rax = 0,
+    Rcx = 1,
+    Rdx = 2,
+    Rbx = 3,
+    Rsp = 4,
+    Rbp = 5,
+    Rsi = 6,
+    Rdi = 7,
+    R8 = 8,
+    R9 = 9,
+    R10 = 10,
+    R11 = 11,
+    R12 = 12,
+    R13 = 13,
+    R14 = 14,
+    R15 = 15,
+}
+
+/// The general-purpose registers of a guest, in [`Gpr`] order, saved and loaded by the switch code.
+/// Slot 4 is unused: RSP lives in the VMCS or VMCB ([`Reg::Rsp`]).
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Gprs(pub [u64; 16]);
+
+impl core::ops::Index<Gpr> for Gprs {
+    type Output = u64;
+    #[inline]
+    fn index(&self, register: Gpr) -> &u64 {
+        &self.0[register as usize]
+    }
+}
+
+impl core::ops::IndexMut<Gpr> for Gprs {
+    #[inline]
+    fn index_mut(&mut self, register: Gpr) -> &mut u64 {
+        &mut self.0[register as usize]
+    }
+}
+
+/// A register outside the general-purpose ones, with the value that the guest itself would read:
+/// CR0, CR4 and EFER are the guest's view, whatever the hardware holds underneath.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Reg {
+    Rip,
+    Rsp,
+    Rflags,
+    Cr0,
+    Cr2,
+    Cr3,
+    Cr4,
+    Xcr0,
+    Dr0,
+    Dr1,
+    Dr2,
+    Dr3,
+    Dr6,
+    Dr7,
+    Efer,
+    Pat,
+    Star,
+    Lstar,
+    Cstar,
+    Sfmask,
+    KernelGsBase,
+    SysenterCs,
+    SysenterEsp,
+    SysenterEip,
+    Debugctl,
+}
+
+/// A segment register, numbered as the instruction encodings do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum SegmentRegister {
+    Es,
+    Cs,
+    Ss,
+    Ds,
+    Fs,
+    Gs,
+    Ldtr,
+    Tr,
+}
+
+/// A segment register with its hidden part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Segment {
+    /// The visible selector.
+    pub selector: u16,
+    /// The base address.
+    pub base: u64,
+    /// The limit in bytes, as if granularity were applied.
+    pub limit: u32,
+    /// Access rights in the VMX layout (SDM 3C "Guest Register State": type in bits 3:0, S 4,
+    /// DPL 6:5, P 7, AVL 12, L 13, D/B 14, G 15, unusable 16).
+    pub access: u32,
+}
+
+/// GDTR or IDTR.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TableRegister {
+    /// The base address.
+    pub base: u64,
+    /// The limit in bytes.
+    pub limit: u16,
+}
+
+/// The kind of an event that is injected, or that an exit interrupted. Numbers are VMX's
+/// (SDM 3C "VM-Entry Controls for Event Injection").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum EventType {
+    /// External interrupt.
+    ExternalInterrupt = 0,
+    /// Non-maskable interrupt.
+    Nmi = 2,
+    /// Hardware exception.
+    HardwareException = 3,
+    /// `INT n`.
+    SoftwareInterrupt = 4,
+    /// `INT1`.
+    PrivilegedSoftwareException = 5,
+    /// `INT3` or `INTO`.
+    SoftwareException = 6,
+}
+
+/// An event to deliver through the guest's IDT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Its kind.
+    pub kind: EventType,
+    /// Its vector.
+    pub vector: u8,
+    /// The error code that it pushes.
+    pub error_code: Option<u32>,
+    /// For software events: the length of the instruction that raised it, in bytes.
+    pub instruction_length: u8,
+}
+
+impl Event {
+    /// A hardware exception.
+    #[must_use]
+    pub const fn exception(vector: u8, error_code: Option<u32>) -> Self {
+        Self {
+            kind: EventType::HardwareException,
+            vector,
+            error_code,
+            instruction_length: 0,
+        }
+    }
+
+    /// An external interrupt.
+    #[must_use]
+    pub const fn interrupt(vector: u8) -> Self {
+        Self {
+            kind: EventType::ExternalInterrupt,
+            vector,
+            error_code: None,
+            instruction_length: 0,
+        }
+    }
+}
+
+/// What holds back interrupts in a guest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Interruptibility {
+    /// Blocking by STI or by MOV SS: the next instruction takes no interrupt.
+    pub shadow: bool,
+    /// NMIs are blocked until IRET.
+    pub nmi: bool,
+}
+
+/// One virtual CPU's state on an engine: a VMCS or a VMCB and what the hardware keeps outside it.
+///
+/// Between [`Engine::load`] and [`Engine::unload`] it belongs to one physical CPU; the other
+/// methods are called only then.
+pub trait Engine: Send {
+    /// Makes this virtual CPU the one that this physical CPU holds: loads what VM entry does not
+    /// (FPU, debug and system-call registers) and makes the VMCS current.
+    fn load(&mut self);
+    /// Saves what [`Engine::load`] loaded, so that another physical CPU may load it.
+    fn unload(&mut self);
+    /// One VM entry and the VM exit that ends it.
+    fn run(&mut self) -> Record;
+
+    /// The general-purpose registers.
+    fn gprs(&self) -> &Gprs;
+    /// The general-purpose registers, to change.
+    fn gprs_mut(&mut self) -> &mut Gprs;
+    /// Reads a register.
+    fn reg(&self, register: Reg) -> u64;
+    /// Writes a register. The caller has checked what the architecture checks.
+    fn set_reg(&mut self, register: Reg, value: u64);
+    /// Reads a segment register.
+    fn segment(&self, register: SegmentRegister) -> Segment;
+    /// Writes a segment register.
+    fn set_segment(&mut self, register: SegmentRegister, segment: Segment);
+    /// GDTR.
+    fn gdtr(&self) -> TableRegister;
+    /// Writes GDTR.
+    fn set_gdtr(&mut self, table: TableRegister);
+    /// IDTR.
+    fn idtr(&self) -> TableRegister;
+    /// Writes IDTR.
+    fn set_idtr(&mut self, table: TableRegister);
+    /// The current privilege level.
+    fn cpl(&self) -> u8;
+
+    /// What holds back interrupts now.
+    fn interruptibility(&self) -> Interruptibility;
+    /// Changes it.
+    fn set_interruptibility(&mut self, state: Interruptibility);
+    /// Delivers the event at the next VM entry. Replaces one that was to be delivered.
+    fn inject(&mut self, event: Event);
+    /// Exits as soon as the guest can take an external interrupt.
+    fn set_interrupt_window(&mut self, on: bool);
+    /// Exits as soon as the guest can take an NMI.
+    fn set_nmi_window(&mut self, on: bool);
+    /// Which exception vectors exit: bit n for vector n.
+    fn set_exception_intercepts(&mut self, vectors: u32);
+    /// Whether reads and writes of this MSR go through without an exit.
+    fn set_msr_passthrough(&mut self, msr: u32, read: bool, write: bool);
+    /// Exits ([`crate::exit::Kind::PreemptionTimer`] or an external interrupt) when the TSC
+    /// reaches this, or never.
+    fn set_deadline(&mut self, deadline: Option<u64>);
+    /// What is added to the TSC that the guest reads.
+    fn set_tsc_offset(&mut self, offset: u64);
+    /// Forgets translations that came from the nested paging structures.
+    fn flush_nested(&mut self);
+}

@@ -1,0 +1,9 @@
+//! Memory: frames, the one page walker, a guest's RAM and its guest-physical space.
+
+pub mod frames;
+pub mod ram;
+pub mod space;
+pub mod table;
+
+pub use frames::Frames;
+pub use ram::GuestRam;

@@ -1,0 +1,72 @@
+//! A guest's RAM: one contiguous block of ours, guest-physical 0 upwards.
+
+use crate::machine::Memory;
+use spec::addr::{Hpa, L1Gpa};
+
+/// The access was outside the guest's RAM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutsideRam;
+
+/// A guest's RAM. What is read is a copy: the guest may change it at any time.
+#[derive(Clone, Copy)]
+pub struct GuestRam {
+    memory: &'static dyn Memory,
+    base: Hpa,
+    size: u64,
+}
+
+impl GuestRam {
+    /// RAM of `size` bytes at guest-physical 0, kept at `base`.
+    #[must_use]
+    pub const fn new(memory: &'static dyn Memory, base: Hpa, size: u64) -> Self {
+        Self { memory, base, size }
+    }
+
+    /// Its size in bytes.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Where a block of the guest's RAM really is.
+    #[inline]
+    pub fn hpa(&self, at: L1Gpa, length: u64) -> Result<Hpa, OutsideRam> {
+        match at.0.checked_add(length) {
+            Some(end) if end <= self.size => Ok(Hpa(self.base.0 + at.0)),
+            _ => Err(OutsideRam),
+        }
+    }
+
+    /// Copies bytes out of the guest.
+    #[inline]
+    pub fn read(&self, at: L1Gpa, out: &mut [u8]) -> Result<(), OutsideRam> {
+        self.memory.read(self.hpa(at, out.len() as u64)?, out);
+        Ok(())
+    }
+
+    /// Copies bytes into the guest.
+    #[inline]
+    pub fn write(&self, at: L1Gpa, bytes: &[u8]) -> Result<(), OutsideRam> {
+        self.memory.write(self.hpa(at, bytes.len() as u64)?, bytes);
+        Ok(())
+    }
+
+    /// Fills with zeros.
+    pub fn zero(&self, at: L1Gpa, length: u64) -> Result<(), OutsideRam> {
+        self.memory.zero(self.hpa(at, length)?, length);
+        Ok(())
+    }
+
+    /// Reads an aligned quadword, atomically.
+    #[inline]
+    pub fn read_u64(&self, at: L1Gpa) -> Result<u64, OutsideRam> {
+        Ok(self.memory.read_u64(self.hpa(at, 8)?))
+    }
+
+    /// Writes an aligned quadword, atomically.
+    #[inline]
+    pub fn write_u64(&self, at: L1Gpa, value: u64) -> Result<(), OutsideRam> {
+        self.memory.write_u64(self.hpa(at, 8)?, value);
+        Ok(())
+    }
+}

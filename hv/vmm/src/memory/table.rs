@@ -1,0 +1,273 @@
+//! The one walker of four-level paging structures, generic over the entry format and over where
+//! the structures are kept.
+
+use super::GuestRam;
+use crate::machine::Memory;
+use spec::addr::{Hpa, L1Gpa, PAGE_SIZE};
+
+/// What a mapping allows, besides reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rights {
+    /// Writing.
+    pub write: bool,
+    /// Instruction fetches.
+    pub execute: bool,
+    /// Access at CPL 3 (long mode and NPT; EPT knows no privilege).
+    pub user: bool,
+}
+
+impl Rights {
+    /// Everything.
+    pub const ALL: Self = Self {
+        write: true,
+        execute: true,
+        user: true,
+    };
+
+    const fn and(self, other: Self) -> Self {
+        Self {
+            write: self.write & other.write,
+            execute: self.execute & other.execute,
+            user: self.user & other.user,
+        }
+    }
+}
+
+/// How entries are laid out. Level 1 maps 4 KiB, 2 maps 2 MiB, 3 maps 1 GiB.
+pub trait Format {
+    /// The entry maps something.
+    fn present(entry: u64) -> bool;
+    /// An entry that points to the next structure and restricts nothing.
+    fn table(next: u64) -> u64;
+    /// An entry that maps a page.
+    fn leaf(page: u64, level: u8, rights: Rights) -> u64;
+    /// What the entry allows.
+    fn rights(entry: u64) -> Rights;
+    /// An entry of level 2 or 3 maps a page: bit 7 in every format.
+    #[inline]
+    fn is_leaf(entry: u64, level: u8) -> bool {
+        level == 1 || (level < 4 && entry & LARGE != 0)
+    }
+}
+
+const LARGE: u64 = 1 << 7;
+const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+
+/// Long-mode paging structures (SDM 3A "4-Level Paging"); NPT uses the same.
+#[derive(Clone, Copy, Debug)]
+pub struct LongMode;
+
+impl LongMode {
+    const PRESENT: u64 = 1;
+    const WRITE: u64 = 1 << 1;
+    const USER: u64 = 1 << 2;
+    const ACCESSED_DIRTY: u64 = 1 << 5 | 1 << 6;
+    const NO_EXECUTE: u64 = 1 << 63;
+}
+
+impl Format for LongMode {
+    #[inline]
+    fn present(entry: u64) -> bool {
+        entry & Self::PRESENT != 0
+    }
+    fn table(next: u64) -> u64 {
+        next | Self::PRESENT | Self::WRITE | Self::USER
+    }
+    fn leaf(page: u64, level: u8, rights: Rights) -> u64 {
+        let mut entry = page | Self::PRESENT | Self::ACCESSED_DIRTY;
+        for (on, bit) in [
+            (rights.write, Self::WRITE),
+            (rights.user, Self::USER),
+            (!rights.execute, Self::NO_EXECUTE),
+            (level > 1, LARGE),
+        ] {
+            entry |= if on { bit } else { 0 };
+        }
+        entry
+    }
+    #[inline]
+    fn rights(entry: u64) -> Rights {
+        Rights {
+            write: entry & Self::WRITE != 0,
+            execute: entry & Self::NO_EXECUTE == 0,
+            user: entry & Self::USER != 0,
+        }
+    }
+}
+
+/// Extended page tables (SDM 3C "The Extended Page Table Mechanism (EPT)"), write-back.
+#[derive(Clone, Copy, Debug)]
+pub struct Ept;
+
+impl Ept {
+    const READ: u64 = 1;
+    const WRITE: u64 = 1 << 1;
+    const EXECUTE: u64 = 1 << 2;
+    const WRITE_BACK: u64 = 6 << 3;
+}
+
+impl Format for Ept {
+    #[inline]
+    fn present(entry: u64) -> bool {
+        entry & (Self::READ | Self::WRITE | Self::EXECUTE) != 0
+    }
+    fn table(next: u64) -> u64 {
+        next | Self::READ | Self::WRITE | Self::EXECUTE
+    }
+    fn leaf(page: u64, level: u8, rights: Rights) -> u64 {
+        let mut entry = page | Self::READ | Self::WRITE_BACK;
+        for (on, bit) in [
+            (rights.write, Self::WRITE),
+            (rights.execute, Self::EXECUTE),
+            (level > 1, LARGE),
+        ] {
+            entry |= if on { bit } else { 0 };
+        }
+        entry
+    }
+    #[inline]
+    fn rights(entry: u64) -> Rights {
+        Rights {
+            write: entry & Self::WRITE != 0,
+            execute: entry & Self::EXECUTE != 0,
+            user: true,
+        }
+    }
+}
+
+/// Where paging structures are kept: host-physical memory, or a guest's RAM.
+pub trait Tables {
+    /// Reads the entry at this address, or `None` if there is no memory.
+    fn read_entry(&self, at: u64) -> Option<u64>;
+    /// Writes it.
+    fn write_entry(&self, at: u64, entry: u64) -> Option<()>;
+}
+
+impl Tables for GuestRam {
+    #[inline]
+    fn read_entry(&self, at: u64) -> Option<u64> {
+        self.read_u64(L1Gpa(at)).ok()
+    }
+    fn write_entry(&self, at: u64, entry: u64) -> Option<()> {
+        self.write_u64(L1Gpa(at), entry).ok()
+    }
+}
+
+impl Tables for &dyn Memory {
+    fn read_entry(&self, at: u64) -> Option<u64> {
+        Some(self.read_u64(Hpa(at)))
+    }
+    fn write_entry(&self, at: u64, entry: u64) -> Option<()> {
+        self.write_u64(Hpa(at), entry);
+        Some(())
+    }
+}
+
+/// What a walk found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leaf {
+    /// Where the entry is kept.
+    pub entry_at: u64,
+    /// The entry itself.
+    pub entry: u64,
+    /// Its level: the page is 4 KiB, 2 MiB or 1 GiB.
+    pub level: u8,
+    /// What the address translates to.
+    pub address: u64,
+    /// What all levels together allow.
+    pub rights: Rights,
+}
+
+/// The size of the page that an entry of this level maps, in bytes.
+#[inline]
+#[must_use]
+pub const fn page_size(level: u8) -> u64 {
+    PAGE_SIZE << (9 * (level - 1))
+}
+
+#[inline]
+fn entry_at(structure: u64, address: u64, level: u8) -> u64 {
+    structure + (address / page_size(level) % 512) * 8
+}
+
+/// Translates `address`, or `None` where nothing is mapped.
+#[inline]
+pub fn walk<F: Format>(tables: &impl Tables, root: u64, address: u64) -> Option<Leaf> {
+    let (mut structure, mut rights) = (root & ADDRESS, Rights::ALL);
+    for level in (1..=4).rev() {
+        let at = entry_at(structure, address, level);
+        let entry = tables.read_entry(at)?;
+        if !F::present(entry) {
+            return None;
+        }
+        rights = rights.and(F::rights(entry));
+        if F::is_leaf(entry, level) {
+            let offset = page_size(level) - 1;
+            let address = (entry & ADDRESS & !offset) | (address & offset);
+            return Some(Leaf {
+                entry_at: at,
+                entry,
+                level,
+                address,
+                rights,
+            });
+        }
+        structure = entry & ADDRESS;
+    }
+    None
+}
+
+/// No page is left for a paging structure, or the structures lie outside memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfFrames;
+
+/// Maps one page of `level` at `address` to `page`, replacing what is there at that level or
+/// above it. `allocate` gives a zeroed page for a structure.
+pub fn map<F: Format>(
+    tables: &impl Tables,
+    root: u64,
+    address: u64,
+    page: u64,
+    level: u8,
+    rights: Rights,
+    allocate: &mut impl FnMut() -> Option<u64>,
+) -> Result<(), OutOfFrames> {
+    let mut structure = root & ADDRESS;
+    for at_level in (level + 1..=4).rev() {
+        let at = entry_at(structure, address, at_level);
+        let entry = tables.read_entry(at).ok_or(OutOfFrames)?;
+        structure = if F::present(entry) && !F::is_leaf(entry, at_level) {
+            entry & ADDRESS
+        } else {
+            let next = allocate().ok_or(OutOfFrames)?;
+            tables.write_entry(at, F::table(next)).ok_or(OutOfFrames)?;
+            next
+        };
+    }
+    tables
+        .write_entry(
+            entry_at(structure, address, level),
+            F::leaf(page, level, rights),
+        )
+        .ok_or(OutOfFrames)
+}
+
+/// Removes the page that maps `address`, and returns what it was.
+pub fn unmap<F: Format>(tables: &impl Tables, root: u64, address: u64) -> Option<Leaf> {
+    let leaf = walk::<F>(tables, root, address)?;
+    tables.write_entry(leaf.entry_at, 0)?;
+    Some(leaf)
+}
+
+/// Changes what the page that maps `address` allows, and returns what it was.
+pub fn protect<F: Format>(
+    tables: &impl Tables,
+    root: u64,
+    address: u64,
+    rights: Rights,
+) -> Option<Leaf> {
+    let leaf = walk::<F>(tables, root, address)?;
+    let page = leaf.entry & ADDRESS & !(page_size(leaf.level) - 1);
+    tables.write_entry(leaf.entry_at, F::leaf(page, leaf.level, rights))?;
+    Some(leaf)
+}

@@ -1,0 +1,62 @@
+//! A virtual CPU: what the engine holds, and what is ours.
+
+use crate::device::lapic::Lapic;
+use crate::guest::Guest;
+use crate::host::Host;
+use crate::machine::{Engine, Gpr, Reg};
+use crate::msrs::Msrs;
+use crate::trace::Counts;
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+
+/// Whether a virtual CPU executes instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activity {
+    /// It does.
+    Active,
+    /// It executed HLT and waits for an interrupt.
+    Halted,
+}
+
+/// A virtual CPU of a guest.
+pub struct Vcpu {
+    /// The state that the engine holds.
+    pub engine: Box<dyn Engine>,
+    /// The guest that it belongs to.
+    pub guest: Arc<Guest>,
+    /// The machine.
+    pub host: &'static Host,
+    /// Its number within the guest, which is its APIC ID.
+    pub number: u32,
+    /// Whether it runs.
+    pub activity: Activity,
+    /// Its local APIC.
+    pub lapic: Lapic,
+    /// Model-specific registers that exist only in software.
+    pub msrs: Msrs,
+    /// Its exits by kind.
+    pub counts: Counts,
+}
+
+impl Vcpu {
+    /// Reads a general-purpose register, RSP included.
+    #[inline]
+    #[must_use]
+    pub fn gpr(&self, register: Gpr) -> u64 {
+        if register == Gpr::Rsp {
+            self.engine.reg(Reg::Rsp)
+        } else {
+            self.engine.gprs()[register]
+        }
+    }
+
+    /// Writes a general-purpose register, RSP included.
+    #[inline]
+    pub fn set_gpr(&mut self, register: Gpr, value: u64) {
+        if register == Gpr::Rsp {
+            self.engine.set_reg(Reg::Rsp, value);
+        } else {
+            self.engine.gprs_mut()[register] = value;
+        }
+    }
+}
