@@ -7,3 +7,4 @@ pub mod table;
 
 pub use frames::Frames;
 pub use ram::GuestRam;
+pub use space::Space;
