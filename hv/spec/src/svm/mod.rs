@@ -1,0 +1,5 @@
+//! AMD SVM: the VMCB and exit codes. APM vol 2 "Secure Virtual Machine".
+
+pub mod exit;
+pub mod intercept;
+pub mod vmcb;
