@@ -1,2 +1,17 @@
-//! Touches the machine.
+//! How the machine is touched: privileged instructions, assembly, and nearly all of the unsafe code.
+//!
+//! Everything here runs at CPL 0 on an identity mapping (virtual address = physical address), with
+//! interrupts disabled but in [`traps::accept_interrupts`] and [`traps::wait`].
 #![no_std]
+
+pub mod apic;
+pub mod cpuid;
+pub mod cr;
+pub mod msr;
+pub mod percpu;
+pub mod pic;
+pub mod pit;
+pub mod report;
+pub mod symbols;
+pub mod traps;
+pub mod tsc;

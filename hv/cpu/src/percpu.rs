@@ -1,0 +1,174 @@
+//! What each CPU has of its own: its number, its stacks, its local APIC, its descriptor tables.
+//!
+//! GS.base holds the address of this CPU's [`PerCpu`]. VMX restores GS.base on every VM exit from
+//! the host-state area; SVM leaves the guest's, until VMLOAD or WRGSBASE.
+
+use crate::{apic::Apic, msr, traps::Tables};
+use core::arch::asm;
+use core::cell::UnsafeCell;
+use core::ops::Range;
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+/// The most CPUs that we run on; a machine may have more.
+pub const MAX_CPUS: usize = 8;
+
+const GUARD: u64 = 4096;
+const IST_STACK: u64 = 16 << 10;
+const MAIN_STACK: u64 = 64 << 10;
+const IST_STACKS: u64 = 4;
+
+/// What one CPU's stacks take: below each, a guard page.
+pub const STACKS_SIZE: u64 = IST_STACKS * (GUARD + IST_STACK) + GUARD + MAIN_STACK;
+
+/// The stacks, from low addresses to high.
+const STACKS: [(&str, u64); IST_STACKS as usize + 1] =
+    [("#DF", IST_STACK), ("NMI", IST_STACK), ("#MC", IST_STACK), ("#PF", IST_STACK), ("main", MAIN_STACK)];
+
+/// One stack and the guard page below it.
+#[derive(Clone, Debug)]
+pub struct Stack {
+    /// What it is for.
+    pub name: &'static str,
+    /// The guard page.
+    pub guard: Range<u64>,
+    /// The usable bytes; the stack pointer starts at the end.
+    pub bytes: Range<u64>,
+}
+
+/// The stacks of a CPU whose stack memory begins at `base`.
+pub fn stacks(base: u64) -> impl Iterator<Item = Stack> {
+    STACKS.iter().scan(base, |next, &(name, size)| {
+        let (guard, start) = (*next, *next + GUARD);
+        *next = start + size;
+        Some(Stack { name, guard: guard..start, bytes: start..start + size })
+    })
+}
+
+/// One CPU's own data.
+#[repr(C)]
+pub struct PerCpu {
+    /// The address of this structure: `gs:[0]`.
+    this: AtomicU64,
+    index: AtomicUsize,
+    apic_id: AtomicU32,
+    stacks: AtomicU64,
+    /// Set by the timer's interrupt.
+    timer_fired: AtomicBool,
+    /// Set by another CPU's wake-up.
+    woken: AtomicBool,
+    apic: UnsafeCell<Option<Apic>>,
+    tables: UnsafeCell<Tables>,
+}
+
+// SAFETY: `apic` and `tables` are touched only by the CPU that the structure belongs to.
+unsafe impl Sync for PerCpu {}
+
+static CPUS: [PerCpu; MAX_CPUS] = [const { PerCpu::new() }; MAX_CPUS];
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+
+impl PerCpu {
+    const fn new() -> Self {
+        Self {
+            this: AtomicU64::new(0),
+            index: AtomicUsize::new(0),
+            apic_id: AtomicU32::new(0),
+            stacks: AtomicU64::new(0),
+            timer_fired: AtomicBool::new(false),
+            woken: AtomicBool::new(false),
+            apic: UnsafeCell::new(None),
+            tables: UnsafeCell::new(Tables::new()),
+        }
+    }
+
+    /// This CPU's number, 0 for the one that booted.
+    #[inline]
+    #[must_use]
+    pub fn index(&self) -> usize {
+        self.index.load(Ordering::Relaxed)
+    }
+
+    /// Its APIC ID.
+    #[must_use]
+    pub fn apic_id(&self) -> u32 {
+        self.apic_id.load(Ordering::Relaxed)
+    }
+
+    /// Its stacks.
+    pub fn stacks(&self) -> impl Iterator<Item = Stack> {
+        stacks(self.stacks.load(Ordering::Relaxed))
+    }
+
+    /// Whether the timer has fired since the last call.
+    #[inline]
+    pub fn take_timer(&self) -> bool {
+        self.timer_fired.swap(false, Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_timer(&self) {
+        self.timer_fired.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether another CPU has woken this one since the last call.
+    #[inline]
+    pub fn take_woken(&self) -> bool {
+        self.woken.swap(false, Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_woken(&self) {
+        self.woken.store(true, Ordering::Relaxed);
+    }
+}
+
+/// This CPU's data.
+#[inline]
+#[must_use]
+pub fn this() -> &'static PerCpu {
+    let address: *const PerCpu;
+    // SAFETY: `adopt` ran on this CPU before anything else: GS.base is the address of an element
+    // of CPUS, whose first word is that address.
+    unsafe {
+        asm!("mov {}, gs:[0]", out(reg) address, options(nostack, preserves_flags, readonly));
+        &*address
+    }
+}
+
+/// Makes `CPUS[index]` this CPU's data, with stacks at `stacks`, and loads its GDT, TSS and the IDT.
+///
+/// # Safety
+/// Each CPU takes an index of its own, once, and runs on the main stack of `stacks`.
+pub unsafe fn adopt(index: usize, stacks: u64) {
+    let cpu = &CPUS[index];
+    let address = core::ptr::from_ref(cpu) as u64;
+    cpu.this.store(address, Ordering::Relaxed);
+    cpu.index.store(index, Ordering::Relaxed);
+    cpu.stacks.store(stacks, Ordering::Relaxed);
+    // SAFETY: by the caller, no other CPU touches these tables; they are static. Loading a null GS
+    // clears GS.base on some processors, so it comes before the write.
+    unsafe {
+        (*cpu.tables.get()).load(stacks);
+        msr::write(x86::msr::IA32_GS_BASE, address);
+    }
+    RUNNING.fetch_add(1, Ordering::Release);
+}
+
+/// Gives this CPU its enabled local APIC.
+pub fn set_apic(apic: Apic) {
+    let cpu = this();
+    cpu.apic_id.store(apic.id(), Ordering::Relaxed);
+    // SAFETY: only this CPU reaches its own APIC, and no `with_apic` is under way here.
+    unsafe { *cpu.apic.get() = Some(apic) }
+}
+
+/// Uses this CPU's local APIC; `None` before [`set_apic`].
+#[inline]
+pub fn with_apic<T>(work: impl FnOnce(&mut Apic) -> T) -> Option<T> {
+    // SAFETY: only this CPU reaches its own APIC; interrupts, whose handlers use it, are
+    // disabled wherever this is called, and `work` does not call it again.
+    unsafe { (*this().apic.get()).as_mut() }.map(work)
+}
+
+/// The CPUs that run.
+#[must_use]
+pub fn all() -> &'static [PerCpu] {
+    &CPUS[..RUNNING.load(Ordering::Acquire)]
+}

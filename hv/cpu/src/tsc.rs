@@ -1,0 +1,33 @@
+//! The time-stamp counter: the hypervisor's only clock.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+static HZ: AtomicU64 = AtomicU64::new(0);
+
+/// The counter of this CPU.
+#[inline]
+#[must_use]
+pub fn now() -> u64 {
+    // SAFETY: RDTSC at CPL 0 is allowed whatever CR4.TSD says.
+    unsafe { x86::time::rdtsc() }
+}
+
+/// Its frequency, as calibrated; 0 before that.
+#[inline]
+#[must_use]
+pub fn hz() -> u64 {
+    HZ.load(Ordering::Relaxed)
+}
+
+/// Sets the frequency, once calibrated.
+pub fn set_hz(hz: u64) {
+    HZ.store(hz, Ordering::Relaxed);
+}
+
+/// Spins for `microseconds`; only after calibration.
+pub fn delay(microseconds: u64) {
+    let end = now().wrapping_add(hz() / 1_000_000 * microseconds);
+    while now() < end {
+        core::hint::spin_loop();
+    }
+}
