@@ -43,7 +43,11 @@ impl Apic {
     /// The line to print, when there is no local APIC.
     pub fn enable(features: &Features) -> Result<Self, &'static str> {
         let base = msr::read(IA32_APIC_BASE) & 0xf_ffff_ffff_f000;
-        let mode = if features.tsc_deadline { TimerMode::TscDeadline } else { TimerMode::OneShot };
+        let mode = if features.tsc_deadline {
+            TimerMode::TscDeadline
+        } else {
+            TimerMode::OneShot
+        };
         let mut registers = LocalApicBuilder::new()
             .timer_vector(TIMER.into())
             .error_vector(ERROR.into())
@@ -56,7 +60,11 @@ impl Apic {
         // SAFETY: the registers are at `base`, mapped and read by nobody else on this CPU; the
         // vectors have handlers, and interrupts are disabled.
         unsafe { registers.enable() };
-        let apic = Self { registers, xapic: (!features.x2apic).then_some(base), deadline: features.tsc_deadline };
+        let apic = Self {
+            registers,
+            xapic: (!features.x2apic).then_some(base),
+            deadline: features.tsc_deadline,
+        };
         apic.set_pins();
         Ok(apic)
     }
@@ -118,7 +126,10 @@ impl Apic {
     pub fn stop_others(&mut self) {
         self.wait_sent();
         // SAFETY: an NMI has an IST stack on every CPU; one not yet started ignores it.
-        unsafe { self.registers.send_nmi_all(IpiAllShorthand::AllExcludingSelf) }
+        unsafe {
+            self.registers
+                .send_nmi_all(IpiAllShorthand::AllExcludingSelf)
+        }
     }
 
     /// Sends INIT, then twice start-up, to the CPU with this APIC ID: it begins in real mode at

@@ -59,5 +59,8 @@ pub fn reader() -> CpuId<CpuIdReaderNative> {
 /// SDM 2A "CPUID", "Time Stamp Counter and Nominal Core Crystal Clock Information Leaf".
 #[must_use]
 pub fn tsc_hz() -> Option<u64> {
-    reader().get_tsc_info()?.tsc_frequency().filter(|&hz| hz != 0)
+    reader()
+        .get_tsc_info()?
+        .tsc_frequency()
+        .filter(|&hz| hz != 0)
 }

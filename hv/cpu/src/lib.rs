@@ -9,6 +9,7 @@ pub mod cpuid;
 pub mod cr;
 pub mod msr;
 pub mod percpu;
+pub mod phys;
 pub mod pic;
 pub mod pit;
 pub mod report;

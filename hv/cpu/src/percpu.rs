@@ -21,8 +21,13 @@ const IST_STACKS: u64 = 4;
 pub const STACKS_SIZE: u64 = IST_STACKS * (GUARD + IST_STACK) + GUARD + MAIN_STACK;
 
 /// The stacks, from low addresses to high.
-const STACKS: [(&str, u64); IST_STACKS as usize + 1] =
-    [("#DF", IST_STACK), ("NMI", IST_STACK), ("#MC", IST_STACK), ("#PF", IST_STACK), ("main", MAIN_STACK)];
+const STACKS: [(&str, u64); IST_STACKS as usize + 1] = [
+    ("#DF", IST_STACK),
+    ("NMI", IST_STACK),
+    ("#MC", IST_STACK),
+    ("#PF", IST_STACK),
+    ("main", MAIN_STACK),
+];
 
 /// One stack and the guard page below it.
 #[derive(Clone, Debug)]
@@ -40,7 +45,11 @@ pub fn stacks(base: u64) -> impl Iterator<Item = Stack> {
     STACKS.iter().scan(base, |next, &(name, size)| {
         let (guard, start) = (*next, *next + GUARD);
         *next = start + size;
-        Some(Stack { name, guard: guard..start, bytes: start..start + size })
+        Some(Stack {
+            name,
+            guard: guard..start,
+            bytes: start..start + size,
+        })
     })
 }
 

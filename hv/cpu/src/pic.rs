@@ -14,7 +14,10 @@ const READ_ISR: u8 = 0x0b;
 /// Moves IRQ 0..15 to vectors 0x20..0x2f, out of the exceptions' way, and masks them all.
 pub fn init() {
     // ICW1 (edge, cascade, ICW4), ICW2 (vector), ICW3 (slave on line 2), ICW4 (8086 mode), OCW1 (mask).
-    for (port, bytes) in [(MASTER, [0x11, FIRST, 4, 1, 0xff]), (SLAVE, [0x11, FIRST + 8, 2, 1, 0xff])] {
+    for (port, bytes) in [
+        (MASTER, [0x11, FIRST, 4, 1, 0xff]),
+        (SLAVE, [0x11, FIRST + 8, 2, 1, 0xff]),
+    ] {
         let [first, rest @ ..] = bytes;
         // SAFETY: the ports are the interrupt controller's, and all interrupts are disabled.
         unsafe {
@@ -36,7 +39,11 @@ pub enum Interrupt {
 /// Takes the interrupt at `vector` in `FIRST..FIRST + 16`, acknowledging what has to be.
 pub fn take(vector: u8) -> Interrupt {
     let irq = vector - FIRST;
-    let (port, line) = if irq < 8 { (MASTER, irq) } else { (SLAVE, irq - 8) };
+    let (port, line) = if irq < 8 {
+        (MASTER, irq)
+    } else {
+        (SLAVE, irq - 8)
+    };
     let spurious = line == 7 && in_service(port) & 0x80 == 0;
     // SAFETY: an EOI for an interrupt that was delivered; the slave's spurious one went through
     // the master's line 2, which was really in service.
@@ -48,7 +55,11 @@ pub fn take(vector: u8) -> Interrupt {
             outb(MASTER, EOI);
         }
     }
-    if spurious { Interrupt::Spurious } else { Interrupt::Device }
+    if spurious {
+        Interrupt::Spurious
+    } else {
+        Interrupt::Device
+    }
 }
 
 fn in_service(port: u16) -> u8 {

@@ -32,10 +32,16 @@ pub struct Calibration {
 /// The line to print, when the 8254 does not count and CPUID does not say the TSC's frequency.
 pub fn calibrate(apic: &mut Apic) -> Result<Calibration, &'static str> {
     let (Some((tsc_hz, timer_hz)), Some(again)) = (measure(apic), measure(apic)) else {
-        return from_cpuid(apic).ok_or("the 8254 timer does not count, and CPUID leaf 0x15 does not say the TSC's frequency");
+        return from_cpuid(apic).ok_or(
+            "the 8254 timer does not count, and CPUID leaf 0x15 does not say the TSC's frequency",
+        );
     };
     let ppm = ppm(tsc_hz, again.0).max(ppm(timer_hz, again.1));
-    Ok(Calibration { tsc_hz, timer_hz, ppm })
+    Ok(Calibration {
+        tsc_hz,
+        timer_hz,
+        ppm,
+    })
 }
 
 fn ppm(a: u64, b: u64) -> u64 {
@@ -76,5 +82,9 @@ fn from_cpuid(apic: &mut Apic) -> Option<Calibration> {
             core::hint::spin_loop();
         }
     });
-    Some(Calibration { tsc_hz, timer_hz: u64::from(ticks) * 100, ppm: 0 })
+    Some(Calibration {
+        tsc_hz,
+        timer_hz: u64::from(ticks) * 100,
+        ppm: 0,
+    })
 }

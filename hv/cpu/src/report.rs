@@ -88,13 +88,23 @@ fn end() -> ! {
 /// Reports an exception that the hypervisor raised, and ends the machine.
 pub fn exception(frame: &Frame) -> ! {
     if DEPTH.load(Ordering::SeqCst) == 1 {
-        line!("nestling: panic: vector {} at {:#x} during the report", frame.vector, frame.rip);
+        line!(
+            "nestling: panic: vector {} at {:#x} during the report",
+            frame.vector,
+            frame.rip
+        );
     }
     begin();
     let cpu = percpu::this();
-    let known = usize::try_from(frame.vector).ok().and_then(|v| x86::irq::EXCEPTIONS.get(v));
+    let known = usize::try_from(frame.vector)
+        .ok()
+        .and_then(|v| x86::irq::EXCEPTIONS.get(v));
     let (mnemonic, description) = known.map_or(("?", "?"), |e| (e.mnemonic, e.description));
-    line!("nestling: panic: exception {mnemonic} ({description}), vector {}, on CPU {}", frame.vector, cpu.index());
+    line!(
+        "nestling: panic: exception {mnemonic} ({description}), vector {}, on CPU {}",
+        frame.vector,
+        cpu.index()
+    );
     error_code(frame);
     registers(frame);
     finish(frame.rip, frame.rbp)
@@ -126,10 +136,17 @@ fn page_fault(error: u64, address: u64) {
     } else {
         "read"
     };
-    line!("nestling:   error code {error:#x}: {access}, {cause}; address {}", Named(address));
+    line!(
+        "nestling:   error code {error:#x}: {access}, {cause}; address {}",
+        Named(address)
+    );
     for cpu in percpu::all() {
         if let Some(stack) = cpu.stacks().find(|stack| stack.guard.contains(&address)) {
-            line!("nestling:   stack overflow: guard page of the {} stack of CPU {}", stack.name, cpu.index());
+            line!(
+                "nestling:   stack overflow: guard page of the {} stack of CPU {}",
+                stack.name,
+                cpu.index()
+            );
         }
     }
 }
@@ -147,17 +164,37 @@ impl fmt::Display for Selector {
             2 => "LDT",
             _ => "IDT",
         };
-        write!(f, "{table} entry {}{}", self.0 >> 3 & 0x1fff, if self.0 & 1 != 0 { ", external" } else { "" })
+        write!(
+            f,
+            "{table} entry {}{}",
+            self.0 >> 3 & 0x1fff,
+            if self.0 & 1 != 0 { ", external" } else { "" }
+        )
     }
 }
 
 fn registers(f: &Frame) {
     let [r15, r14, r13, r12, r11, r10, r9, r8] = f.r15_to_r8;
     line!("nestling:   rip {}", Named(f.rip));
-    line!("nestling:   cs {:04x} ss {:04x} rflags {:016x}", f.cs, f.ss, f.rflags);
+    line!(
+        "nestling:   cs {:04x} ss {:04x} rflags {:016x}",
+        f.cs,
+        f.ss,
+        f.rflags
+    );
     for row in [
-        [("rax", f.rax), ("rbx", f.rbx), ("rcx", f.rcx), ("rdx", f.rdx)],
-        [("rsi", f.rsi), ("rdi", f.rdi), ("rbp", f.rbp), ("rsp", f.rsp)],
+        [
+            ("rax", f.rax),
+            ("rbx", f.rbx),
+            ("rcx", f.rcx),
+            ("rdx", f.rdx),
+        ],
+        [
+            ("rsi", f.rsi),
+            ("rdi", f.rdi),
+            ("rbp", f.rbp),
+            ("rsp", f.rsp),
+        ],
         [("r8 ", r8), ("r9 ", r9), ("r10", r10), ("r11", r11)],
         [("r12", r12), ("r13", r13), ("r14", r14), ("r15", r15)],
     ] {

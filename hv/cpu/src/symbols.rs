@@ -41,7 +41,12 @@ impl fmt::Display for Return {
 fn write(f: &mut fmt::Formatter<'_>, address: u64, inside: u64) -> fmt::Result {
     write!(f, "{address:#x}")?;
     match find(inside) {
-        Some((name, start)) => write!(f, " {:#}+{:#x}", rustc_demangle::demangle(name), address - start),
+        Some((name, start)) => write!(
+            f,
+            " {:#}+{:#x}",
+            rustc_demangle::demangle(name),
+            address - start
+        ),
         None => Ok(()),
     }
 }
@@ -55,6 +60,8 @@ fn find(address: u64) -> Option<(&'static str, u64)> {
         .filter(|s| matches!(s.st_symtype(), STT_FUNC | STT_NOTYPE) && s.st_shndx != 0)
         .filter(|s| s.st_value <= address && (s.st_size == 0 || address - s.st_value < s.st_size))
         .max_by_key(|s| (s.st_value, s.st_size))?;
-    let name = StringTable::new(table.names).get(best.st_name as usize).ok()?;
+    let name = StringTable::new(table.names)
+        .get(best.st_name as usize)
+        .ok()?;
     Some((name, best.st_value))
 }

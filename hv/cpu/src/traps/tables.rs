@@ -6,8 +6,9 @@ use x86::bits64::segmentation::Descriptor64;
 use x86::bits64::task::TaskStateSegment;
 use x86::dtables::{DescriptorTablePointer, lgdt, lidt};
 use x86::segmentation::{
-    BuildDescriptor, CodeSegmentType, DataSegmentType, Descriptor, DescriptorBuilder, GateDescriptorBuilder,
-    SegmentDescriptorBuilder, SegmentSelector, load_cs, load_ds, load_es, load_fs, load_gs, load_ss,
+    BuildDescriptor, CodeSegmentType, DataSegmentType, Descriptor, DescriptorBuilder,
+    GateDescriptorBuilder, SegmentDescriptorBuilder, SegmentSelector, load_cs, load_ds, load_es,
+    load_fs, load_gs, load_ss,
 };
 use x86::{Ring, task::load_tr};
 
@@ -46,7 +47,15 @@ impl Tables {
     /// Empty tables.
     #[must_use]
     pub const fn new() -> Self {
-        Self { task: TaskStateSegment::new(), gdt: Gdt { null: Descriptor::NULL, code: Descriptor::NULL, data: Descriptor::NULL, task: Descriptor64::NULL } }
+        Self {
+            task: TaskStateSegment::new(),
+            gdt: Gdt {
+                null: Descriptor::NULL,
+                code: Descriptor::NULL,
+                data: Descriptor::NULL,
+                task: Descriptor64::NULL,
+            },
+        }
     }
 
     /// Fills and loads them, and the IDT.
@@ -74,16 +83,29 @@ impl Tables {
     }
 
     fn fill_gdt(&mut self) {
-        let code = DescriptorBuilder::code_descriptor(0, 0xf_ffff, CodeSegmentType::ExecuteReadAccessed);
-        let data = DescriptorBuilder::data_descriptor(0, 0xf_ffff, DataSegmentType::ReadWriteAccessed);
-        self.gdt.code = code.present().dpl(Ring::Ring0).limit_granularity_4kb().l().finish();
-        self.gdt.data = data.present().dpl(Ring::Ring0).limit_granularity_4kb().db().finish();
-        let base = core::ptr::from_ref(&self.task) as u64;
-        let limit = size_of::<TaskStateSegment>() as u64 - 1;
-        self.gdt.task = <DescriptorBuilder as GateDescriptorBuilder<u64>>::tss_descriptor(base, limit, true)
+        let code =
+            DescriptorBuilder::code_descriptor(0, 0xf_ffff, CodeSegmentType::ExecuteReadAccessed);
+        let data =
+            DescriptorBuilder::data_descriptor(0, 0xf_ffff, DataSegmentType::ReadWriteAccessed);
+        self.gdt.code = code
             .present()
             .dpl(Ring::Ring0)
+            .limit_granularity_4kb()
+            .l()
             .finish();
+        self.gdt.data = data
+            .present()
+            .dpl(Ring::Ring0)
+            .limit_granularity_4kb()
+            .db()
+            .finish();
+        let base = core::ptr::from_ref(&self.task) as u64;
+        let limit = size_of::<TaskStateSegment>() as u64 - 1;
+        self.gdt.task =
+            <DescriptorBuilder as GateDescriptorBuilder<u64>>::tss_descriptor(base, limit, true)
+                .present()
+                .dpl(Ring::Ring0)
+                .finish();
     }
 }
 
@@ -101,7 +123,10 @@ fn idt() -> &'static [Descriptor64; 256] {
 
 fn gate(vector: usize) -> Descriptor64 {
     let stub = (&raw const trap_stubs) as u64 + vector as u64 * STUB_SIZE;
-    let ist = IST_VECTORS.iter().position(|&v| v == vector).map_or(0, |index| index as u8 + 1);
+    let ist = IST_VECTORS
+        .iter()
+        .position(|&v| v == vector)
+        .map_or(0, |index| index as u8 + 1);
     <DescriptorBuilder as GateDescriptorBuilder<u64>>::interrupt_descriptor(CODE, stub)
         .present()
         .dpl(Ring::Ring0)

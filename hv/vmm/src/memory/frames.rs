@@ -78,6 +78,11 @@ impl Frames {
         Some(page)
     }
 
+    /// The free ranges.
+    pub fn ranges(&self) -> impl Iterator<Item = Range<u64>> {
+        self.free.iter().cloned()
+    }
+
     /// How many bytes are free.
     #[must_use]
     pub fn free_bytes(&self) -> u64 {

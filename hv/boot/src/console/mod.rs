@@ -1,0 +1,147 @@
+//! The console: a UART, or the screen where none answers.
+
+mod framebuffer;
+mod vga;
+
+use crate::cmdline::ConsoleChoice;
+use crate::info::Info;
+use core::fmt::{self, Write};
+use framebuffer::Framebuffer;
+use multiboot2::FramebufferType;
+use spin::{Mutex, MutexGuard};
+use uart_16550::backend::PioBackend;
+use uart_16550::{BaudRate, Config, Uart16550};
+use vga::Text;
+
+/// How often a report tries to take the lock before it takes it by force.
+const TRIES: u32 = 1_000_000;
+
+enum Screen {
+    Text(Text),
+    Framebuffer(Framebuffer),
+}
+
+struct Console {
+    uart: Option<Uart16550<PioBackend>>,
+    screen: Option<Screen>,
+}
+
+static CONSOLE: Mutex<Console> = Mutex::new(Console {
+    uart: None,
+    screen: None,
+});
+
+/// Sets up what the command line asks for, with the screen in its place if that does not answer.
+pub fn init(choice: ConsoleChoice, info: Option<&Info>) {
+    let mut console = CONSOLE.lock();
+    if let ConsoleChoice::Serial(port, baud) = choice {
+        console.uart = uart(port, baud);
+    }
+    if console.uart.is_none() {
+        console.screen = screen(info);
+    }
+}
+
+fn uart(port: u16, baud: u32) -> Option<Uart16550<PioBackend>> {
+    // SAFETY: the command line names the port as a UART's; nobody else uses it.
+    let mut uart = unsafe { Uart16550::new_port(port) }.ok()?;
+    let config = Config {
+        baud_rate: BaudRate::from_integer(baud),
+        ..Config::DEFAULT
+    };
+    uart.init(config).ok()?;
+    Some(uart)
+}
+
+fn screen(info: Option<&Info>) -> Option<Screen> {
+    let Some(tag) = info.and_then(Info::framebuffer) else {
+        return None;
+    };
+    match tag.buffer_type().ok()? {
+        // SAFETY: GRUB says that the text screen is there.
+        FramebufferType::Text => Some(Screen::Text(unsafe {
+            Text::new(tag.address(), tag.width(), tag.height())
+        })),
+        FramebufferType::RGB { .. } if tag.bpp() == 32 => {
+            // SAFETY: GRUB says that the framebuffer is there.
+            Some(Screen::Framebuffer(unsafe { Framebuffer::new(tag) }))
+        }
+        _ => None,
+    }
+}
+
+/// Writes bytes.
+pub fn write(bytes: &[u8]) {
+    CONSOLE.lock().write(bytes);
+}
+
+/// Writes a formatted line, whole.
+pub fn write_line(line: fmt::Arguments<'_>) {
+    // `Console::write_str` does not fail.
+    let _ = writeln!(CONSOLE.lock(), "{line}");
+}
+
+/// Writes a formatted line even if another CPU, or this one, was stopped with the lock in hand.
+pub fn force_line(line: fmt::Arguments<'_>) {
+    let _ = writeln!(force(), "{line}");
+}
+
+fn force() -> MutexGuard<'static, Console> {
+    for _ in 0..TRIES {
+        if let Some(console) = CONSOLE.try_lock() {
+            return console;
+        }
+        core::hint::spin_loop();
+    }
+    // SAFETY: the holder has been stopped, or is what was interrupted by this report: it never
+    // goes on.
+    unsafe { CONSOLE.force_unlock() };
+    CONSOLE.lock()
+}
+
+/// Reads a byte from the UART, if one has come in.
+pub fn read() -> Option<u8> {
+    CONSOLE.lock().uart.as_mut()?.try_receive_byte().ok()
+}
+
+/// Waits until the UART has sent everything.
+pub fn drain() {
+    if let Some(uart) = force().uart.as_mut() {
+        while !uart
+            .lsr()
+            .contains(uart_16550::spec::registers::LSR::TRANSMITTER_EMPTY)
+        {
+            core::hint::spin_loop();
+        }
+    }
+}
+
+impl Console {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(uart) = &mut self.uart {
+            for line in bytes.split_inclusive(|&byte| byte == b'\n') {
+                match line.strip_suffix(b"\n") {
+                    Some(text) => {
+                        uart.send_bytes_exact(text);
+                        uart.send_bytes_exact(b"\r\n");
+                    }
+                    None => uart.send_bytes_exact(line),
+                }
+            }
+        }
+        match &mut self.screen {
+            Some(Screen::Text(text)) => bytes.iter().for_each(|&byte| text.put(byte)),
+            Some(Screen::Framebuffer(framebuffer)) => {
+                bytes.iter().for_each(|&byte| framebuffer.put(byte))
+            }
+            None => {}
+        }
+    }
+}
+
+impl Write for Console {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.write(text.as_bytes());
+        Ok(())
+    }
+}

@@ -1,0 +1,32 @@
+//! Faults on purpose (`fault=` on the command line), so that the report of a real one can be tested.
+
+use crate::cmdline::Fault;
+use core::arch::asm;
+use core::hint::black_box;
+
+/// Makes the fault, if one is asked for; does not return then.
+pub fn make(fault: Option<Fault>) {
+    let Some(fault) = fault else { return };
+    log::info!("making a fault on purpose: {fault:?}");
+    // SAFETY: each ends in the exception report, which does not return.
+    unsafe {
+        match fault {
+            Fault::InvalidOpcode => asm!("ud2"),
+            Fault::Page => asm!("mov {0}, [{0}]", inout(reg) 0x10_u64 => _),
+            // The #PF that the push raises cannot be delivered: its IST pointer, too, is bad.
+            Fault::Double => asm!("mov rsp, {0}", "push rax", in(reg) 0x8000_0000_0000_u64),
+            Fault::Protection => asm!("mov {0}, [{0}]", inout(reg) 0x8000_0000_0000_u64 => _),
+            Fault::Panic => panic!("asked for on the command line"),
+            Fault::Stack => {
+                overflow(0);
+            }
+        }
+    }
+}
+
+#[inline(never)]
+#[allow(unconditional_recursion, reason = "the overflow is what is asked for")]
+fn overflow(depth: u64) -> u64 {
+    let local = black_box([depth; 64]);
+    overflow(depth + 1) + local[black_box(7)]
+}
