@@ -1,2 +1,50 @@
-//! The build, run and test commands.
-fn main() {}
+//! The build, run and test commands of Nestling: `cargo xtask --help`.
+
+mod archive;
+mod boot;
+mod build;
+mod emulator;
+mod guest;
+mod image;
+mod run;
+mod serial;
+mod setup;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+
+/// Builds, boots, tests and measures Nestling.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Task {
+    /// Installs what is missing on this machine; quick when nothing is.
+    Setup,
+    /// Builds the hypervisor, the test guests and the C programs.
+    Build,
+    GrubImage(image::Args),
+    Run(run::Args),
+}
+
+fn main() -> ExitCode {
+    match perform(Task::parse()) {
+        Ok(status) => ExitCode::from(status),
+        Err(_) if boot::stopped() => ExitCode::from(130),
+        Err(error) => {
+            eprintln!("xtask: error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn perform(task: Task) -> Result<u8> {
+    let top = build::workspace();
+    std::env::set_current_dir(top).with_context(|| top.display().to_string())?;
+    match task {
+        Task::Setup => setup::everything().map(|()| 0),
+        Task::Build => build::everything().map(|()| 0),
+        Task::GrubImage(args) => image::main(&args).map(|()| 0),
+        Task::Run(args) => run::main(&args),
+    }
+}

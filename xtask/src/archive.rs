@@ -1,0 +1,224 @@
+//! A directory tree in memory: read from a host directory or a cpio archive, written as cpio (newc).
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use cpio::newc;
+use walkdir::WalkDir;
+
+const TYPE_MASK: u32 = 0o170_000;
+const DIRECTORY: u32 = 0o040_000;
+const SYMLINK: u32 = 0o120_000;
+const REGULAR: u32 = 0o100_000;
+
+/// Symbolic links followed before a path counts as a loop, as Linux does.
+const LINKS_MAX: usize = 40;
+
+/// One file, directory or symbolic link (whose contents are its target).
+struct Node {
+    mode: u32,
+    ino: u32,
+    nlink: u32,
+    mtime: u32,
+    contents: Vec<u8>,
+}
+
+/// The nodes by path; the root is `.`, the others have no leading slash.
+pub(crate) struct Tree(BTreeMap<String, Node>);
+
+impl Tree {
+    /// Reads a directory, or a newc archive, whichever `path` is.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let tree = if path.is_dir() {
+            Self::from_directory(path)
+        } else {
+            fs::read(path)
+                .map_err(Into::into)
+                .and_then(|bytes| Self::from_cpio(&bytes))
+        };
+        tree.with_context(|| {
+            format!(
+                "reading {} as a directory or a cpio archive (newc)",
+                path.display()
+            )
+        })
+    }
+
+    fn from_directory(top: &Path) -> Result<Self> {
+        let mut nodes = BTreeMap::new();
+        for entry in WalkDir::new(top) {
+            let entry = entry?;
+            let name = entry
+                .path()
+                .strip_prefix(top)?
+                .to_str()
+                .context("a file name is not UTF-8")?;
+            let name = if name.is_empty() { "." } else { name };
+            nodes.insert(name.to_owned(), Node::read(entry.path())?);
+        }
+        Ok(Self(nodes))
+    }
+
+    fn from_cpio(mut bytes: &[u8]) -> Result<Self> {
+        let mut nodes = BTreeMap::new();
+        loop {
+            let mut reader = newc::Reader::new(bytes)?;
+            if reader.entry().is_trailer() {
+                return Ok(Self(nodes));
+            }
+            let entry = reader.entry();
+            let name = entry
+                .name()
+                .trim_start_matches("./")
+                .trim_matches('/')
+                .to_owned();
+            let (mode, ino, nlink, mtime) =
+                (entry.mode(), entry.ino(), entry.nlink(), entry.mtime());
+            let mut contents = Vec::new();
+            reader.read_to_end(&mut contents)?;
+            nodes.insert(
+                name,
+                Node {
+                    mode,
+                    ino,
+                    nlink,
+                    mtime,
+                    contents,
+                },
+            );
+            bytes = reader.finish()?;
+        }
+    }
+
+    /// The archive. Owner and group are 0; entries are sorted by path, so that a directory precedes what it holds.
+    pub(crate) fn to_cpio(&self) -> Result<Vec<u8>> {
+        let mut archive = Vec::new();
+        for (name, node) in &self.0 {
+            let size =
+                u32::try_from(node.contents.len()).context("a file is larger than newc can say")?;
+            let mut writer = newc::Builder::new(name)
+                .ino(node.ino)
+                .mode(node.mode)
+                .nlink(node.nlink)
+                .mtime(node.mtime)
+                .write(&mut archive, size);
+            writer.write_all(&node.contents)?;
+            writer.finish()?;
+        }
+        newc::trailer(&mut archive)?;
+        Ok(archive)
+    }
+
+    /// The contents of the regular file at `path`, through symbolic links that stay in the tree;
+    /// none if there is no such file.
+    pub(crate) fn file(&self, path: &str) -> Result<Option<&[u8]>> {
+        let mut rest: Vec<String> = words_reversed(path);
+        let (mut at, mut links) = (Vec::<String>::new(), 0);
+        while let Some(word) = rest.pop() {
+            if word == ".." {
+                at.pop();
+                continue;
+            }
+            at.push(word);
+            let Some(node) = self.0.get(&at.join("/")) else {
+                return Ok(None);
+            };
+            if node.mode & TYPE_MASK == SYMLINK {
+                links += 1;
+                ensure!(
+                    links <= LINKS_MAX,
+                    "{path}: too many levels of symbolic links"
+                );
+                let target =
+                    str::from_utf8(&node.contents).context("a link's target is not UTF-8")?;
+                at.pop();
+                if target.starts_with('/') {
+                    at.clear();
+                }
+                rest.extend(words_reversed(target));
+            }
+        }
+        Ok(self
+            .0
+            .get(&at.join("/"))
+            .filter(|node| node.mode & TYPE_MASK == REGULAR)
+            .map(|node| &node.contents[..]))
+    }
+}
+
+impl Node {
+    fn read(path: &Path) -> Result<Self> {
+        let meta = fs::symlink_metadata(path)?;
+        let contents = match meta.mode() & TYPE_MASK {
+            REGULAR => fs::read(path).with_context(|| path.display().to_string())?,
+            SYMLINK => fs::read_link(path)?.as_os_str().as_bytes().to_vec(),
+            DIRECTORY => Vec::new(),
+            _ => bail!(
+                "{} is neither a file, a directory nor a symbolic link",
+                path.display()
+            ),
+        };
+        Ok(Self {
+            mode: meta.mode(),
+            ino: u32::try_from(meta.ino())
+                .context("an inode number is larger than newc can say")?,
+            nlink: u32::try_from(meta.nlink())?,
+            mtime: u32::try_from(meta.mtime()).unwrap_or(0),
+            contents,
+        })
+    }
+}
+
+fn words_reversed(path: &str) -> Vec<String> {
+    path.split('/')
+        .rev()
+        .filter(|word| !word.is_empty() && *word != ".")
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn sample() -> tempfile::TempDir {
+        let top = tempfile::tempdir().unwrap();
+        fs::create_dir_all(top.path().join("usr/bin")).unwrap();
+        fs::write(top.path().join("usr/bin/tool"), b"tool").unwrap();
+        symlink("usr/bin", top.path().join("bin")).unwrap();
+        symlink("/bin/../bin/tool", top.path().join("usr/bin/alias")).unwrap();
+        symlink("loop", top.path().join("loop")).unwrap();
+        top
+    }
+
+    #[test]
+    fn links_are_followed_inside_the_tree() {
+        let tree = Tree::read(sample().path()).unwrap();
+        assert_eq!(tree.file("/bin/alias").unwrap(), Some(&b"tool"[..]));
+        assert_eq!(tree.file("../bin/tool").unwrap(), Some(&b"tool"[..]));
+        assert_eq!(tree.file("/bin").unwrap(), None);
+        assert_eq!(tree.file("/none").unwrap(), None);
+        assert!(tree.file("/loop").is_err());
+    }
+
+    #[test]
+    fn an_archive_reads_back_the_same() {
+        let bytes = Tree::read(sample().path()).unwrap().to_cpio().unwrap();
+        let again = Tree::from_cpio(&bytes).unwrap();
+        assert_eq!(again.to_cpio().unwrap(), bytes);
+        assert_eq!(again.file("bin/tool").unwrap(), Some(&b"tool"[..]));
+    }
+
+    #[test]
+    fn other_files_are_refused_as_archives() {
+        let top = tempfile::tempdir().unwrap();
+        fs::write(top.path().join("x.cpio"), b"no archive").unwrap();
+        assert!(Tree::read(&top.path().join("x.cpio")).is_err());
+    }
+}

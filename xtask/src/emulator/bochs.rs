@@ -1,0 +1,246 @@
+//! Debian's Bochs.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use nix::pty::{Winsize, openpty};
+use tempfile::TempDir;
+
+use super::{Emulator, Machine, Running, spawn, tied};
+
+pub(super) const MODEL: &str = "corei7_skylake_x";
+
+/// Instructions that Bochs takes for a second. Firmware's delays cost that many, so a small number boots sooner.
+const INSTRUCTIONS_PER_SECOND: u32 = 20_000_000;
+
+const LOG: &str = "bochs.log";
+const SCREEN: &str = "screen";
+
+/// Starts Bochs, which connects to us for its serial port.
+///
+/// Its display `term` wants a terminal: it gets a pseudo terminal, whose text is kept for [`complaint`]. Debian's
+/// build has the debugger in it, which waits for a command: `c`, from a file.
+pub(super) fn start(
+    machine: &Machine,
+    scratch: TempDir,
+    stopped: &dyn Fn() -> bool,
+) -> Result<Running> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(true)?;
+    let (rc, commands) = (
+        scratch.path().join("bochsrc"),
+        scratch.path().join("commands"),
+    );
+    fs::write(
+        &rc,
+        bochsrc(
+            machine,
+            listener.local_addr()?.port(),
+            &scratch.path().join(LOG),
+        ),
+    )?;
+    fs::write(&commands, "c\n")?;
+    let size = Winsize {
+        ws_row: 25,
+        ws_col: 80,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    let terminal = openpty(Some(&size), None).context("opening a pseudo terminal")?;
+    let mut command = tied("bochs-bin");
+    command
+        .arg("-q")
+        .arg("-f")
+        .arg(&rc)
+        .arg("-rc")
+        .arg(&commands)
+        .env("TERM", "xterm");
+    command
+        .stdin(terminal.slave.try_clone()?)
+        .stdout(terminal.slave.try_clone()?)
+        .stderr(terminal.slave);
+    let child = spawn(&mut command, "Bochs")?;
+    // The command holds copies of the terminal's slave end: without them its end is seen.
+    drop(command);
+    keep_screen(terminal.master, File::create(scratch.path().join(SCREEN))?);
+    let mut running = Running {
+        child,
+        output: Box::new(std::io::empty()),
+        input: Box::new(std::io::sink()),
+        emulator: Emulator::Bochs,
+        scratch,
+    };
+    if let Some(stream) = accept(&listener, &mut running, stopped)? {
+        running.output = Box::new(stream.try_clone()?);
+        running.input = Box::new(Paced(stream));
+    }
+    Ok(running)
+}
+
+/// The connection from Bochs; none if it ended before that.
+fn accept(
+    listener: &TcpListener,
+    running: &mut Running,
+    stopped: &dyn Fn() -> bool,
+) -> Result<Option<TcpStream>> {
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => {
+                stream.set_nonblocking(false)?;
+                stream.set_nodelay(true)?;
+                return Ok(Some(stream));
+            }
+            Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => bail!(error),
+            Err(_) if stopped() || running.child.try_wait()?.is_some() => return Ok(None),
+            Err(_) => thread::sleep(Duration::from_millis(5)),
+        }
+    }
+}
+
+fn keep_screen(master: OwnedFd, mut file: File) {
+    thread::spawn(move || {
+        let (mut master, mut bytes) = (File::from(master), [0; 4096]);
+        // Reading fails when Bochs has ended.
+        while let Ok(count @ 1..) = master.read(&mut bytes) {
+            if file.write_all(&bytes[..count]).is_err() {
+                break;
+            }
+        }
+    });
+}
+
+/// Bochs takes bytes from its connection at the port's speed and drops those for which the 16-byte FIFO has no
+/// room: this writes so slowly that the hypervisor can keep up.
+struct Paced(TcpStream);
+
+impl Write for Paced {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let count = self.0.write(&bytes[..bytes.len().min(8)])?;
+        thread::sleep(Duration::from_millis(5));
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// Bochs' configuration. With `sync=none` the TSC counts instructions.
+fn bochsrc(machine: &Machine, port: u16, log: &Path) -> String {
+    let Machine {
+        model,
+        cpus,
+        memory,
+        ..
+    } = machine;
+    let (kind, boot) = if machine.disk {
+        ("disk, mode=volatile", "disk")
+    } else {
+        ("cdrom, status=inserted", "cdrom")
+    };
+    let image = machine.image.display();
+    let journal = log.with_file_name("disk.redolog");
+    format!(
+        "display_library: term\n\
+         memory: guest={memory}, host={host}\n\
+         cpu: model={model}, count={cpus}, ips={INSTRUCTIONS_PER_SECOND}, reset_on_triple_fault=0\n\
+         romimage: file=/usr/share/bochs/BIOS-bochs-latest, options=fastboot\n\
+         vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest\n\
+         ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14\n\
+         ata0-master: type={kind}, path=\"{image}\"{journal}\n\
+         boot: {boot}\n\
+         com1: enabled=1, mode=socket-client, dev=\"localhost:{port}\"\n\
+         sound: waveoutdrv=dummy\n\
+         clock: sync=none, time0=utc\n\
+         panic: action=fatal\n\
+         log: \"{log}\"\n",
+        host = memory.min(&2048),
+        journal = if machine.disk {
+            format!(", journal=\"{}\"", journal.display())
+        } else {
+            String::new()
+        },
+        log = log.display(),
+    )
+}
+
+/// The panics of Bochs' log, but for the one by which the hypervisor ends the machine; the screen if there is no log.
+pub(super) fn complaint(scratch: &Path) -> String {
+    let text = |name| {
+        fs::read(scratch.join(name)).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let Ok(log) = text(LOG) else {
+        return text(SCREEN).unwrap_or_default();
+    };
+    let panics = log
+        .lines()
+        .filter(|line| line.contains(">>PANIC<<") && !line.contains("shutdown requested"));
+    panics.flat_map(|line| [line, "\n"]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine() -> Machine {
+        Machine {
+            emulator: Emulator::Bochs,
+            model: MODEL.into(),
+            cpus: 2,
+            memory: 4096,
+            uefi: false,
+            disk: false,
+            counting: false,
+            int_log: None,
+            image: "t.iso".into(),
+        }
+    }
+
+    #[test]
+    fn the_machine_is_described() {
+        let text = bochsrc(&machine(), 7171, Path::new("d/bochs.log"));
+        for line in [
+            "memory: guest=4096, host=2048\n",
+            "cpu: model=corei7_skylake_x, count=2, ips=20000000, reset_on_triple_fault=0\n",
+            "ata0-master: type=cdrom, status=inserted, path=\"t.iso\"\nboot: cdrom\n",
+            "dev=\"localhost:7171\"\n",
+            "log: \"d/bochs.log\"\n",
+        ] {
+            assert!(text.contains(line), "{line}{text}");
+        }
+    }
+
+    #[test]
+    fn a_disk_is_not_written() {
+        let text = bochsrc(
+            &Machine {
+                disk: true,
+                ..machine()
+            },
+            1,
+            Path::new("d/bochs.log"),
+        );
+        assert!(
+            text.contains(
+                "type=disk, mode=volatile, path=\"t.iso\", journal=\"d/disk.redolog\"\nboot: disk\n"
+            ),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn panics_but_the_end_are_complaints() {
+        let top = tempfile::tempdir().unwrap();
+        fs::write(top.path().join(SCREEN), "no terminal").unwrap();
+        assert_eq!(complaint(top.path()), "no terminal");
+        let log = "1i[X] text\n2p[CPU0 ] >>PANIC<< 3rd exception\n3p[UNMAP ] >>PANIC<< Shutdown port: shutdown requested\n";
+        fs::write(top.path().join(LOG), log).unwrap();
+        assert_eq!(complaint(top.path()), "2p[CPU0 ] >>PANIC<< 3rd exception\n");
+    }
+}
