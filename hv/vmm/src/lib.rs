@@ -8,11 +8,14 @@ extern crate std;
 
 pub mod acpi;
 pub mod device;
+pub mod emulate;
 pub mod exit;
 pub mod guest;
 pub mod host;
 pub mod machine;
 pub mod memory;
 pub mod msrs;
+pub mod run;
+pub mod schedule;
 pub mod trace;
 pub mod vcpu;

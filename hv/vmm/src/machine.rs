@@ -297,12 +297,16 @@ pub trait Engine: Send {
     /// The current privilege level.
     fn cpl(&self) -> u8;
 
+    /// Goes on at `rip`, behind an instruction that was emulated: blocking by STI or MOV SS ends.
+    fn skip(&mut self, rip: u64);
     /// What holds back interrupts now.
     fn interruptibility(&self) -> Interruptibility;
     /// Changes it.
     fn set_interruptibility(&mut self, state: Interruptibility);
     /// Delivers the event at the next VM entry. Replaces one that was to be delivered.
     fn inject(&mut self, event: Event);
+    /// An event is to be delivered at the next VM entry already.
+    fn is_injecting(&self) -> bool;
     /// Exits as soon as the guest can take an external interrupt.
     fn set_interrupt_window(&mut self, on: bool);
     /// Exits as soon as the guest can take an NMI.

@@ -1,6 +1,7 @@
 //! A virtual CPU: what the engine holds, and what is ours.
 
 use crate::device::lapic::Lapic;
+use crate::exit::msr::PASSTHROUGH;
 use crate::guest::Guest;
 use crate::host::Host;
 use crate::machine::{Engine, Gpr, Reg};
@@ -16,6 +17,8 @@ pub enum Activity {
     Active,
     /// It executed HLT and waits for an interrupt.
     Halted,
+    /// It waits for something outside, and looks again when the TSC reaches this.
+    Waiting(u64),
 }
 
 /// A virtual CPU of a guest.
@@ -39,6 +42,24 @@ pub struct Vcpu {
 }
 
 impl Vcpu {
+    /// The only virtual CPU of a guest, with registers that go through to the engine's.
+    #[must_use]
+    pub fn new(mut engine: Box<dyn Engine>, guest: Arc<Guest>, host: &'static Host) -> Self {
+        for &(msr, read, write) in PASSTHROUGH {
+            engine.set_msr_passthrough(msr.0, read, write);
+        }
+        Self {
+            engine,
+            guest,
+            host,
+            number: 0,
+            activity: Activity::Active,
+            lapic: Lapic::new(0),
+            msrs: Msrs::default(),
+            counts: Counts::default(),
+        }
+    }
+
     /// Reads a general-purpose register, RSP included.
     #[inline]
     #[must_use]

@@ -1,4 +1,6 @@
 //! The devices of the virtual PC.
 
 pub mod bus;
+mod debug;
 pub mod lapic;
+mod uart;

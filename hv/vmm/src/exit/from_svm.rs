@@ -16,3 +16,15 @@ pub struct SvmRecord {
     /// nRIP, the sequential instruction pointer; 0 where the CPU does not save it.
     pub next_rip: u64,
 }
+
+/// The exit in neutral words.
+#[must_use]
+pub fn decode(record: &SvmRecord) -> super::Exit {
+    super::Exit {
+        kind: super::Kind::Other,
+        rip: record.rip,
+        length: 0,
+        detail: super::Detail::None,
+        vectoring: None,
+    }
+}

@@ -27,3 +27,15 @@ pub struct VmxRecord {
     /// VM-exit instruction information.
     pub instruction_info: u32,
 }
+
+/// The exit in neutral words.
+#[must_use]
+pub fn decode(record: &VmxRecord) -> super::Exit {
+    super::Exit {
+        kind: super::Kind::Other,
+        rip: record.rip,
+        length: 0,
+        detail: super::Detail::None,
+        vectoring: None,
+    }
+}

@@ -6,8 +6,18 @@ use from_svm::SvmRecord;
 use from_vmx::VmxRecord;
 use spec::addr::{Gva, L1Gpa};
 
+mod cpuid;
+mod cr;
+mod exception;
 pub mod from_svm;
 pub mod from_vmx;
+mod hypercall;
+pub mod interrupt;
+mod io;
+pub mod msr;
+mod nested_page_fault;
+pub mod rows;
+mod simple;
 pub mod table;
 
 /// What the hardware said about one VM exit, copied out as plain data.
@@ -17,6 +27,18 @@ pub enum Record {
     Vmx(VmxRecord),
     /// From a VMCB.
     Svm(SvmRecord),
+}
+
+impl Record {
+    /// The exit in neutral words.
+    #[inline]
+    #[must_use]
+    pub fn decode(&self) -> Exit {
+        match self {
+            Self::Vmx(record) => from_vmx::decode(record),
+            Self::Svm(record) => from_svm::decode(record),
+        }
+    }
 }
 
 macro_rules! kinds {

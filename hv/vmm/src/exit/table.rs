@@ -20,7 +20,7 @@ pub enum Verdict {
     Inject(Event),
     /// Done, and the virtual CPU waits for an interrupt behind the instruction.
     Halt,
-    /// The time slice is over, or the guest gave it away; go on where it is.
+    /// Done, and the guest gives away the rest of its time slice.
     Yield,
     /// Wait until there is input or time has passed, then run the instruction again.
     Wait,

@@ -1,20 +1,98 @@
-//! Guests: what one is, and the kinds there are.
+//! Guests: what one is, the kinds there are, and how one comes from a boot module.
 
 use crate::device::bus::Bus;
 use crate::exit::table::ExitTable;
-use crate::guest::console::Console;
+use crate::host::Host;
+use crate::memory::table::OutOfFrames;
 use crate::memory::{GuestRam, Space};
+use crate::vcpu::Vcpu;
 use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
 use spin::Mutex;
 
 pub mod console;
+pub mod request;
+pub mod test;
 
-/// A kind of guest: its exit handlers (the loader and the ports follow from its rows).
+use console::Console;
+use request::{BadRequest, Request};
+
+/// A kind of guest: a loader, and what it does about exits.
 pub struct GuestKind {
-    /// Its name in a SPEC.
+    /// Its name in a request.
     pub name: &'static str,
+    /// Makes the guest's only virtual CPU, ready to run.
+    pub load: fn(&Request, &Seat<'_>) -> Result<Vcpu, LoadError>,
     /// What it does about each kind of exit.
     pub exits: &'static ExitTable,
+}
+
+/// The kinds of guests.
+static KINDS: [&GuestKind; 1] = [&test::TEST];
+
+/// What the boot loader brought for us: a file in memory and its command line.
+#[derive(Clone, Copy, Debug)]
+pub struct Module {
+    /// The command line.
+    pub command_line: &'static str,
+    /// The file.
+    pub content: &'static [u8],
+}
+
+impl Module {
+    /// The name of a module that is a file for other guests to use: `file:NAME`.
+    fn file_name(&self) -> Option<&'static str> {
+        self.command_line.strip_prefix("file:")
+    }
+}
+
+/// What a guest finds when it is loaded.
+pub struct Seat<'a> {
+    /// The machine.
+    pub host: &'static Host,
+    /// The guest's number, from 1.
+    pub number: usize,
+    /// Other guests share the console.
+    pub shares_console: bool,
+    /// The guest's program.
+    pub program: &'static [u8],
+    /// All modules, to find files among.
+    pub modules: &'a [Module],
+}
+
+impl Seat<'_> {
+    /// The module called `file:NAME`.
+    pub fn file(&self, name: &str) -> Result<&'static [u8], LoadError> {
+        let found = self
+            .modules
+            .iter()
+            .find(|module| module.file_name() == Some(name));
+        found
+            .map(|module| module.content)
+            .ok_or_else(|| LoadError::NoFile(name.into()))
+    }
+
+    /// A virtual CPU of a new guest, in the state of a processor after INIT.
+    fn new_vcpu(&self, kind: &'static GuestKind, path: &str, space: Space) -> Vcpu {
+        let machine = self.host.machine;
+        let console = Arc::new(Console::new(
+            machine,
+            self.shares_console.then_some(self.number),
+        ));
+        let engine = machine.new_engine(space.root());
+        let guest = Guest {
+            number: self.number,
+            path: path.into(),
+            kind,
+            ram: space.ram(),
+            bus: Mutex::new(Bus::new(&console)),
+            space: Mutex::new(space),
+            console,
+        };
+        Vcpu::new(engine, Arc::new(guest), self.host)
+    }
 }
 
 /// What the virtual CPUs of one guest share.
@@ -32,5 +110,86 @@ pub struct Guest {
     /// Its I/O ports.
     pub bus: Mutex<Bus>,
     /// Its console.
-    pub console: Console,
+    pub console: Arc<Console>,
+}
+
+/// Why a guest could not be loaded.
+#[derive(Debug)]
+pub enum LoadError {
+    /// The request makes no sense.
+    Request(BadRequest),
+    /// There is no such kind of guest.
+    UnknownKind(String),
+    /// No module has this name.
+    NoFile(String),
+    /// There is not enough memory of this many bytes.
+    NoMemory(u64),
+    /// The program is not one that this kind of guest can run.
+    Program(String),
+}
+
+impl From<BadRequest> for LoadError {
+    fn from(bad: BadRequest) -> Self {
+        Self::Request(bad)
+    }
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request(bad) => write!(f, "{bad}"),
+            Self::UnknownKind(kind) => {
+                let known: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+                write!(
+                    f,
+                    "there is no kind of guest `{kind}`; the kinds are {}",
+                    known.join(", ")
+                )
+            }
+            Self::NoFile(name) => write!(f, "no boot module is called `file:{name}`"),
+            Self::NoMemory(bytes) => {
+                write!(
+                    f,
+                    "the machine has not {} MiB of memory left for it; give the machine more, or the guest less with `mem=`",
+                    bytes >> 20
+                )
+            }
+            Self::Program(why) => write!(f, "{why}"),
+        }
+    }
+}
+
+/// The guest that a module asks for; `None` for a file that is there for other guests.
+pub fn load(module: &Module, seat: &Seat<'_>) -> Option<Result<Vcpu, (String, LoadError)>> {
+    if module.file_name().is_some() {
+        return None;
+    }
+    let load = || {
+        let request = Request::parse(module.command_line)
+            .map_err(|bad| (module.command_line.into(), bad.into()))?;
+        let kind = KINDS.iter().find(|kind| kind.name == request.kind);
+        let kind = kind.ok_or_else(|| {
+            (
+                request.path.clone(),
+                LoadError::UnknownKind(request.kind.clone()),
+            )
+        })?;
+        (kind.load)(&request, seat).map_err(|error| (request.path.clone(), error))
+    };
+    Some(load())
+}
+
+/// How many guests the modules ask for.
+#[must_use]
+pub fn count(modules: &[Module]) -> usize {
+    modules
+        .iter()
+        .filter(|module| module.file_name().is_none())
+        .count()
+}
+
+/// A space for a guest, or the error that says how much was wanted.
+fn new_space(host: &'static Host, size: u64) -> Result<Space, LoadError> {
+    host.new_space(size)
+        .map_err(|OutOfFrames| LoadError::NoMemory(size))
 }

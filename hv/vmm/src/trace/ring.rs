@@ -3,6 +3,7 @@
 use crate::exit::Kind;
 use crate::exit::table::Verdict;
 use core::fmt;
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 /// How many events the ring remembers.
 pub const CAPACITY: usize = 64;
@@ -19,6 +20,10 @@ pub enum Level {
     L2,
 }
 
+impl Level {
+    const ALL: [Self; 3] = [Self::L0, Self::L1, Self::L2];
+}
+
 /// What was decided, without its details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -31,6 +36,18 @@ pub enum Outcome {
     Yield,
     Wait,
     Stop,
+}
+
+impl Outcome {
+    const ALL: [Self; 7] = [
+        Self::Next,
+        Self::Resume,
+        Self::Inject,
+        Self::Halt,
+        Self::Yield,
+        Self::Wait,
+        Self::Stop,
+    ];
 }
 
 impl From<&Verdict> for Outcome {
@@ -77,17 +94,58 @@ impl fmt::Display for Event {
         } = self;
         write!(
             f,
-            "guest {guest} {level:?} {:<20} rip {rip:#018x} -> {outcome:?}",
+            "guest {guest} {level:?} {:<22} rip {rip:#018x} -> {outcome:?}",
             kind.name()
         )
     }
 }
 
-/// The last [`CAPACITY`] events with the TSC of each.
+/// The bit of the packed word that says that the slot was written.
+const WRITTEN: u64 = 1 << 63;
+
+impl Event {
+    #[inline]
+    fn pack(self) -> (u64, u64) {
+        let Self::Exit {
+            guest,
+            level,
+            kind,
+            outcome,
+            rip,
+        } = self;
+        let word =
+            kind as u64 | (outcome as u64) << 8 | (level as u64) << 16 | u64::from(guest) << 32;
+        (word | WRITTEN, rip)
+    }
+
+    fn unpack(word: u64, rip: u64) -> Option<Self> {
+        if word & WRITTEN == 0 {
+            return None;
+        }
+        let byte = |n: u32| usize::from((word >> (8 * n)) as u8);
+        Some(Self::Exit {
+            guest: (word >> 32) as u16,
+            level: *Level::ALL.get(byte(2))?,
+            kind: *Kind::ALL.get(byte(0))?,
+            outcome: *Outcome::ALL.get(byte(1))?,
+            rip,
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Slot {
+    tsc: AtomicU64,
+    word: AtomicU64,
+    rip: AtomicU64,
+}
+
+/// The last [`CAPACITY`] events with the TSC of each. One CPU writes; any may read, a panic
+/// handler too, so there is no lock, and a slot read while it is written may mix two events.
 #[derive(Debug)]
 pub struct Ring {
-    entries: [Option<(u64, Event)>; CAPACITY],
-    next: usize,
+    slots: [Slot; CAPACITY],
+    next: AtomicUsize,
 }
 
 impl Default for Ring {
@@ -100,22 +158,37 @@ impl Ring {
     /// An empty ring.
     #[must_use]
     pub const fn new() -> Self {
+        const EMPTY: Slot = Slot {
+            tsc: AtomicU64::new(0),
+            word: AtomicU64::new(0),
+            rip: AtomicU64::new(0),
+        };
         Self {
-            entries: [None; CAPACITY],
-            next: 0,
+            slots: [EMPTY; CAPACITY],
+            next: AtomicUsize::new(0),
         }
     }
 
     /// Remembers an event, forgetting the oldest.
     #[inline]
-    pub fn push(&mut self, tsc: u64, event: Event) {
-        self.entries[self.next % CAPACITY] = Some((tsc, event));
-        self.next = self.next.wrapping_add(1);
+    pub fn push(&self, tsc: u64, event: Event) {
+        let next = self.next.load(Relaxed);
+        let slot = &self.slots[next % CAPACITY];
+        let (word, rip) = event.pack();
+        slot.tsc.store(tsc, Relaxed);
+        slot.word.store(word, Relaxed);
+        slot.rip.store(rip, Relaxed);
+        self.next.store(next.wrapping_add(1), Relaxed);
     }
 
     /// The events, oldest first, with the TSC of each.
     pub fn iter(&self) -> impl Iterator<Item = (u64, Event)> + '_ {
-        (0..CAPACITY).filter_map(|i| self.entries[self.next.wrapping_add(i) % CAPACITY])
+        let next = self.next.load(Relaxed);
+        (0..CAPACITY).filter_map(move |i| {
+            let slot = &self.slots[next.wrapping_add(i) % CAPACITY];
+            let event = Event::unpack(slot.word.load(Relaxed), slot.rip.load(Relaxed))?;
+            Some((slot.tsc.load(Relaxed), event))
+        })
     }
 }
 
@@ -124,22 +197,25 @@ mod tests {
     use super::*;
     use std::vec::Vec;
 
+    fn exit(rip: u64) -> Event {
+        Event::Exit {
+            guest: 7,
+            level: Level::L1,
+            kind: Kind::Wbinvd,
+            outcome: Outcome::Halt,
+            rip,
+        }
+    }
+
     #[test]
     fn remembers_the_last_events_in_order() {
-        let mut ring = Ring::new();
+        let ring = Ring::new();
+        assert_eq!(ring.iter().count(), 0);
         for n in 0..CAPACITY as u64 + 3 {
-            ring.push(
-                n,
-                Event::Exit {
-                    guest: 1,
-                    level: Level::L1,
-                    kind: Kind::Cpuid,
-                    outcome: Outcome::Next,
-                    rip: n,
-                },
-            );
+            ring.push(n, exit(!n));
         }
-        let times: Vec<u64> = ring.iter().map(|(tsc, _)| tsc).collect();
-        assert_eq!(times, (3..CAPACITY as u64 + 3).collect::<Vec<_>>());
+        let got: Vec<_> = ring.iter().collect();
+        let want: Vec<_> = (3..CAPACITY as u64 + 3).map(|n| (n, exit(!n))).collect();
+        assert_eq!(got, want);
     }
 }

@@ -1,0 +1,198 @@
+//! The registers of a local APIC by number: the offset in the xAPIC page divided by 16, and the
+//! x2APIC MSR less 0x800 (SDM 3A "Local APIC Register Address Map").
+
+use super::{Lapic, MASKED};
+
+/// The size of the xAPIC page, in bytes.
+pub const PAGE: u64 = 4096;
+
+/// The register does not exist, or does not take this value: #GP in x2APIC mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccessError;
+
+const ID: u16 = 0x02;
+const VERSION: u16 = 0x03;
+const TASK_PRIORITY: u16 = 0x08;
+const ARBITRATION_PRIORITY: u16 = 0x09;
+const PROCESSOR_PRIORITY: u16 = 0x0a;
+const END_OF_INTERRUPT: u16 = 0x0b;
+const LOGICAL_DESTINATION: u16 = 0x0d;
+const DESTINATION_FORMAT: u16 = 0x0e;
+const SPURIOUS: u16 = 0x0f;
+const IN_SERVICE: u16 = 0x10;
+const TRIGGER_MODE: u16 = 0x18;
+const REQUESTS: u16 = 0x20;
+const ERROR_STATUS: u16 = 0x28;
+const LVT_CMCI: u16 = 0x2f;
+const COMMAND: u16 = 0x30;
+const COMMAND_HIGH: u16 = 0x31;
+const LVT_TIMER: u16 = 0x32;
+const LVT_THERMAL: u16 = 0x33;
+const LVT_ERROR: u16 = 0x37;
+const INITIAL_COUNT: u16 = 0x38;
+const CURRENT_COUNT: u16 = 0x39;
+const DIVIDE: u16 = 0x3e;
+const SELF_IPI: u16 = 0x3f;
+
+/// Version 0x14, seven LVT entries, no suppression of EOI broadcasts.
+const VERSION_VALUE: u32 = 6 << 16 | 0x14;
+/// What an LVT entry other than the timer's takes: vector, delivery mode, polarity, trigger, mask.
+const LVT_BITS: u32 = 0x0001_a7ff;
+const LVT_TIMER_BITS: u32 = 0x0007_00ff;
+const SPURIOUS_BITS: u32 = 0x0000_01ff;
+const COMMAND_BITS: u64 = 0x000c_cfff;
+
+impl Lapic {
+    /// Reads a 32-bit register of the xAPIC page; reserved ones read zero.
+    pub fn read_page(&mut self, register: u16, now: u64) -> u32 {
+        match register {
+            ID => self.id << 24,
+            COMMAND_HIGH => (self.command >> 32) as u32,
+            DESTINATION_FORMAT => self.destination_format,
+            ARBITRATION_PRIORITY => self.processor_priority().into(),
+            _ => self.read(register, now).unwrap_or(0) as u32,
+        }
+    }
+
+    /// Writes a 32-bit register of the xAPIC page; reserved and read-only ones ignore it.
+    pub fn write_page(&mut self, register: u16, value: u32, now: u64) {
+        const ILLEGAL_REGISTER: u32 = 1 << 7;
+        match register {
+            COMMAND => {
+                self.command = self.command >> 32 << 32 | u64::from(value) & COMMAND_BITS;
+                self.send();
+            }
+            COMMAND_HIGH => {
+                self.command = self.command & 0xffff_ffff | u64::from(value & 0xff00_0000) << 32
+            }
+            DESTINATION_FORMAT => self.destination_format = value | 0x0fff_ffff,
+            LOGICAL_DESTINATION => self.logical_destination = value & 0xff00_0000,
+            END_OF_INTERRUPT => self.end_of_interrupt(),
+            ERROR_STATUS => self.error_status = core::mem::take(&mut self.errors),
+            _ => {
+                if self.write(register, value, now).is_err() {
+                    self.errors |= ILLEGAL_REGISTER;
+                }
+            }
+        }
+    }
+
+    /// Reads an x2APIC MSR, by its number less 0x800.
+    pub fn read_msr(&mut self, register: u16, now: u64) -> Result<u64, AccessError> {
+        match register {
+            ID => Ok(self.id.into()),
+            _ => self.read(register, now),
+        }
+    }
+
+    /// Writes an x2APIC MSR, by its number less 0x800.
+    pub fn write_msr(&mut self, register: u16, value: u64, now: u64) -> Result<(), AccessError> {
+        if register == COMMAND {
+            if value & 0xffff_ffff & !COMMAND_BITS != 0 {
+                return Err(AccessError);
+            }
+            self.command = value;
+            self.send();
+            return Ok(());
+        }
+        let value = u32::try_from(value).map_err(|_| AccessError)?;
+        match register {
+            END_OF_INTERRUPT | ERROR_STATUS if value != 0 => return Err(AccessError),
+            END_OF_INTERRUPT => self.end_of_interrupt(),
+            ERROR_STATUS => self.error_status = core::mem::take(&mut self.errors),
+            SELF_IPI if value > 0xff => return Err(AccessError),
+            SELF_IPI => self.request(value as u8),
+            _ if value & !writable_bits(register) != 0 => return Err(AccessError),
+            _ => return self.write(register, value, now),
+        }
+        Ok(())
+    }
+
+    /// IA32_TSC_DEADLINE.
+    #[must_use]
+    pub fn tsc_deadline(&self) -> u64 {
+        self.timer.tsc_deadline()
+    }
+
+    /// Writes IA32_TSC_DEADLINE.
+    pub fn set_tsc_deadline(&mut self, deadline: u64) {
+        self.timer.set_tsc_deadline(deadline);
+    }
+
+    fn read(&mut self, register: u16, now: u64) -> Result<u64, AccessError> {
+        let value = match register {
+            VERSION => VERSION_VALUE,
+            TASK_PRIORITY => self.task_priority.into(),
+            PROCESSOR_PRIORITY => self.processor_priority().into(),
+            LOGICAL_DESTINATION => self.logical_destination,
+            SPURIOUS => self.spurious,
+            IN_SERVICE..=0x17 => self.in_service.register(register - IN_SERVICE),
+            TRIGGER_MODE..=0x1f => 0,
+            REQUESTS..=0x27 => self.requests.register(register - REQUESTS),
+            ERROR_STATUS => self.error_status,
+            COMMAND if self.is_x2apic() => return Ok(self.command),
+            COMMAND => self.command as u32,
+            LVT_TIMER => self.timer.vector_entry,
+            LVT_CMCI | LVT_THERMAL..=LVT_ERROR => self.local_vectors[local_vector(register)],
+            INITIAL_COUNT => self.timer.initial_count(),
+            CURRENT_COUNT => self.timer.current_count(now),
+            DIVIDE => self.timer.divide,
+            _ => return Err(AccessError),
+        };
+        Ok(value.into())
+    }
+
+    fn write(&mut self, register: u16, value: u32, now: u64) -> Result<(), AccessError> {
+        let value = value & writable_bits(register);
+        match register {
+            TASK_PRIORITY => self.task_priority = value as u8,
+            SPURIOUS => self.set_spurious(value),
+            LVT_TIMER => self.timer.set_vector_entry(value | self.forced_mask()),
+            LVT_CMCI | LVT_THERMAL..=LVT_ERROR => {
+                self.local_vectors[local_vector(register)] = value | self.forced_mask();
+            }
+            INITIAL_COUNT => self.timer.set_initial_count(value, now),
+            DIVIDE => self.timer.divide = value,
+            _ => return Err(AccessError),
+        }
+        Ok(())
+    }
+
+    /// While the APIC is disabled by software, the LVT's mask bits stay set.
+    fn forced_mask(&self) -> u32 {
+        if self.spurious & super::SOFTWARE_ENABLE == 0 {
+            MASKED
+        } else {
+            0
+        }
+    }
+
+    fn set_spurious(&mut self, value: u32) {
+        self.spurious = value;
+        let mask = self.forced_mask();
+        self.timer.vector_entry |= mask;
+        for entry in &mut self.local_vectors {
+            *entry |= mask;
+        }
+    }
+}
+
+fn local_vector(register: u16) -> usize {
+    if register == LVT_CMCI {
+        0
+    } else {
+        usize::from(register - LVT_THERMAL) + 1
+    }
+}
+
+fn writable_bits(register: u16) -> u32 {
+    match register {
+        TASK_PRIORITY => 0xff,
+        SPURIOUS => SPURIOUS_BITS,
+        LVT_TIMER => LVT_TIMER_BITS,
+        LVT_CMCI | LVT_THERMAL..=LVT_ERROR => LVT_BITS,
+        INITIAL_COUNT => u32::MAX,
+        DIVIDE => 0b1011,
+        _ => 0,
+    }
+}

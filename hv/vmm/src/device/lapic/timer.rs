@@ -1,0 +1,103 @@
+//! The timer of a local APIC (SDM 3A "APIC Timer"). Its input clock is the TSC.
+
+use super::MASKED;
+
+const PERIODIC: u32 = 1 << 17;
+const TSC_DEADLINE: u32 = 1 << 18;
+const MODE: u32 = PERIODIC | TSC_DEADLINE;
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timer {
+    /// The timer's LVT entry.
+    pub(super) vector_entry: u32,
+    /// The divide configuration register.
+    pub(super) divide: u32,
+    initial_count: u32,
+    deadline: Option<u64>,
+}
+
+impl Default for Timer {
+    fn default() -> Self {
+        Self {
+            vector_entry: MASKED,
+            divide: 0,
+            initial_count: 0,
+            deadline: None,
+        }
+    }
+}
+
+impl Timer {
+    #[inline]
+    pub(super) fn deadline(&self) -> Option<u64> {
+        self.deadline
+    }
+
+    /// Bits 0, 1 and 3 select 2, 4, .. 128 and, last, 1.
+    fn divisor(&self) -> u64 {
+        let code = self.divide & 3 | self.divide >> 1 & 4;
+        1 << ((code + 1) & 7)
+    }
+
+    fn period(&self) -> u64 {
+        u64::from(self.initial_count) * self.divisor()
+    }
+
+    /// A change between TSC-deadline mode and the others disarms the timer.
+    pub(super) fn set_vector_entry(&mut self, value: u32) {
+        let changed = (self.vector_entry ^ value) & TSC_DEADLINE != 0;
+        self.vector_entry = value;
+        if changed {
+            self.deadline = None;
+            self.initial_count = 0;
+        }
+    }
+
+    pub(super) fn initial_count(&self) -> u32 {
+        self.initial_count
+    }
+
+    pub(super) fn set_initial_count(&mut self, count: u32, now: u64) {
+        if self.vector_entry & MODE == TSC_DEADLINE {
+            return;
+        }
+        self.initial_count = count;
+        self.deadline = (count != 0).then(|| now.saturating_add(self.period()));
+    }
+
+    pub(super) fn current_count(&self, now: u64) -> u32 {
+        match self.deadline {
+            Some(deadline) if self.vector_entry & MODE != TSC_DEADLINE => {
+                (deadline.saturating_sub(now) / self.divisor()).min(u64::from(self.initial_count))
+                    as u32
+            }
+            _ => 0,
+        }
+    }
+
+    pub(super) fn tsc_deadline(&self) -> u64 {
+        match self.deadline {
+            Some(deadline) if self.vector_entry & MODE == TSC_DEADLINE => deadline,
+            _ => 0,
+        }
+    }
+
+    pub(super) fn set_tsc_deadline(&mut self, deadline: u64) {
+        if self.vector_entry & MODE == TSC_DEADLINE {
+            self.deadline = (deadline != 0).then_some(deadline);
+        }
+    }
+
+    /// True if the timer fires. Periods that went by unseen make one interrupt.
+    pub(super) fn expire(&mut self, now: u64) -> bool {
+        let Some(deadline) = self.deadline.filter(|&deadline| now >= deadline) else {
+            return false;
+        };
+        let period = self.period();
+        self.deadline = match self.vector_entry & MODE {
+            PERIODIC if period != 0 => Some(deadline + ((now - deadline) / period + 1) * period),
+            _ => None,
+        };
+        true
+    }
+}

@@ -1,0 +1,294 @@
+//! CPUID: what the machine says, less what we do not carry, plus what we add. What a leaf may
+//! show is a list of the bits that are let through, so that a feature nobody thought of stays hidden.
+
+use super::Exit;
+use super::table::Verdict;
+use crate::machine::{CpuidResult, Gpr, Reg};
+use crate::vcpu::Vcpu;
+use spec::control_registers::{Cr4, Xcr0};
+use spec::cpuid::{
+    ExtendedEcx, ExtendedEdx, Leaf1Ecx, Leaf1Edx, Leaf7Ebx, Leaf7Ecx, Leaf7Edx, LeafDEax, PowerEdx,
+    leaf,
+};
+
+/// The highest basic leaf that a guest sees.
+const HIGHEST_BASIC: u32 = leaf::TOPOLOGY_V2;
+/// The highest extended leaf that a guest sees.
+const HIGHEST_EXTENDED: u32 = 0x8000_0008;
+/// The highest hypervisor leaf.
+const HIGHEST_HYPERVISOR: u32 = TIMING;
+/// The hypervisor leaf with the version of the hypercall ABI in EAX.
+const ABI: u32 = 0x4000_0001;
+/// The hypervisor leaf with frequencies, as other hypervisors have it: TSC in EAX and local APIC
+/// timer in EBX, both in kHz.
+const TIMING: u32 = 0x4000_0010;
+/// EBX, ECX and EDX of [`leaf::HYPERVISOR`].
+const SIGNATURE: &[u8; 12] = b"NestlingNest";
+
+const LEAF1_ECX: Leaf1Ecx = Leaf1Ecx::SSE3
+    .union(Leaf1Ecx::PCLMULQDQ)
+    .union(Leaf1Ecx::SSSE3)
+    .union(Leaf1Ecx::FMA)
+    .union(Leaf1Ecx::CMPXCHG16B)
+    .union(Leaf1Ecx::SSE4_1)
+    .union(Leaf1Ecx::SSE4_2)
+    .union(Leaf1Ecx::MOVBE)
+    .union(Leaf1Ecx::POPCNT)
+    .union(Leaf1Ecx::AES)
+    .union(Leaf1Ecx::XSAVE)
+    .union(Leaf1Ecx::AVX)
+    .union(Leaf1Ecx::F16C)
+    .union(Leaf1Ecx::RDRAND);
+
+/// What we add ourselves: the virtual APIC has both.
+const LEAF1_ECX_OURS: Leaf1Ecx = Leaf1Ecx::X2APIC
+    .union(Leaf1Ecx::TSC_DEADLINE)
+    .union(Leaf1Ecx::HYPERVISOR);
+
+const LEAF1_EDX: u32 = !(Leaf1Edx::PSN
+    .union(Leaf1Edx::DS)
+    .union(Leaf1Edx::ACPI)
+    .union(Leaf1Edx::SS)
+    .union(Leaf1Edx::HTT)
+    .union(Leaf1Edx::TM)
+    .union(Leaf1Edx::PBE))
+.bits();
+
+const LEAF7_EBX: Leaf7Ebx = Leaf7Ebx::FSGSBASE
+    .union(Leaf7Ebx::BMI1)
+    .union(Leaf7Ebx::AVX2)
+    .union(Leaf7Ebx::SMEP)
+    .union(Leaf7Ebx::BMI2)
+    .union(Leaf7Ebx::ERMS)
+    .union(Leaf7Ebx::AVX512F)
+    .union(Leaf7Ebx::AVX512DQ)
+    .union(Leaf7Ebx::RDSEED)
+    .union(Leaf7Ebx::ADX)
+    .union(Leaf7Ebx::SMAP)
+    .union(Leaf7Ebx::AVX512_IFMA)
+    .union(Leaf7Ebx::CLFLUSHOPT)
+    .union(Leaf7Ebx::CLWB)
+    .union(Leaf7Ebx::AVX512CD)
+    .union(Leaf7Ebx::SHA)
+    .union(Leaf7Ebx::AVX512BW)
+    .union(Leaf7Ebx::AVX512VL);
+
+const LEAF7_ECX: Leaf7Ecx = Leaf7Ecx::AVX512_VBMI
+    .union(Leaf7Ecx::UMIP)
+    .union(Leaf7Ecx::AVX512_VBMI2)
+    .union(Leaf7Ecx::GFNI)
+    .union(Leaf7Ecx::VAES)
+    .union(Leaf7Ecx::VPCLMULQDQ)
+    .union(Leaf7Ecx::AVX512_VNNI)
+    .union(Leaf7Ecx::AVX512_BITALG)
+    .union(Leaf7Ecx::AVX512_VPOPCNTDQ);
+
+const LEAF_D1_EAX: LeafDEax = LeafDEax::XSAVEOPT
+    .union(LeafDEax::XSAVEC)
+    .union(LeafDEax::XGETBV_ECX_1);
+
+const EXTENDED_ECX: ExtendedEcx = ExtendedEcx::LAHF_SAHF
+    .union(ExtendedEcx::ALT_MOV_CR8)
+    .union(ExtendedEcx::ABM)
+    .union(ExtendedEcx::SSE4A)
+    .union(ExtendedEcx::MISALIGN_SSE)
+    .union(ExtendedEcx::PREFETCHW);
+
+/// What AMD repeats from leaf 1 in leaf 80000001H, EDX.
+const REPEATED_EDX: u32 = 0x0183_f3ff;
+
+const EXTENDED_EDX: u32 = ExtendedEdx::SYSCALL
+    .union(ExtendedEdx::NX)
+    .union(ExtendedEdx::MMX_EXT)
+    .union(ExtendedEdx::PAGE_1G)
+    .union(ExtendedEdx::LM)
+    .bits()
+    | REPEATED_EDX & LEAF1_EDX;
+
+/// The extended states that a guest may enable: those that come with the instructions above.
+pub(super) const STATES: Xcr0 = Xcr0::X87
+    .union(Xcr0::SSE)
+    .union(Xcr0::AVX)
+    .union(Xcr0::AVX512);
+
+/// CPUID.
+pub(super) fn cpuid(_: &Exit, v: &mut Vcpu) -> Verdict {
+    let gprs = v.engine.gprs();
+    let (leaf, subleaf) = (gprs[Gpr::Rax] as u32, gprs[Gpr::Rcx] as u32);
+    let shown = show(v, leaf, subleaf);
+    let gprs = v.engine.gprs_mut();
+    gprs[Gpr::Rax] = shown.eax.into();
+    gprs[Gpr::Rbx] = shown.ebx.into();
+    gprs[Gpr::Rcx] = shown.ecx.into();
+    gprs[Gpr::Rdx] = shown.edx.into();
+    Verdict::Next
+}
+
+/// What the guest sees of a leaf.
+fn show(v: &Vcpu, number: u32, subleaf: u32) -> CpuidResult {
+    let real = |leaf| v.host.machine.cpuid(leaf, subleaf);
+    match number {
+        leaf::VENDOR => {
+            let vendor = real(number);
+            CpuidResult {
+                eax: vendor.eax.min(HIGHEST_BASIC),
+                ..vendor
+            }
+        }
+        leaf::FEATURES => features(v, real(number)),
+        leaf::CACHE_DESCRIPTORS => real(number),
+        leaf::CACHE_PARAMETERS => {
+            const CORES: u32 = 0xffff_c000;
+            let cache = real(number);
+            CpuidResult {
+                eax: cache.eax & !CORES,
+                ..cache
+            }
+        }
+        leaf::EXTENDED_FEATURES if subleaf == 0 => {
+            let r = real(number);
+            let edx = r.edx & Leaf7Edx::FSRM.bits();
+            CpuidResult {
+                eax: 0,
+                ebx: r.ebx & LEAF7_EBX.bits(),
+                ecx: r.ecx & LEAF7_ECX.bits(),
+                edx,
+            }
+        }
+        leaf::TOPOLOGY | leaf::TOPOLOGY_V2 => topology(v, subleaf),
+        leaf::XSAVE => xsave(v, subleaf),
+        leaf::HYPERVISOR..=leaf::HYPERVISOR_LAST => hypervisor(v, number),
+        leaf::EXTENDED => {
+            let r = real(number);
+            CpuidResult {
+                eax: r.eax.min(HIGHEST_EXTENDED),
+                ..r
+            }
+        }
+        leaf::EXTENDED_FEATURES_AMD => {
+            let r = real(number);
+            CpuidResult {
+                ecx: r.ecx & EXTENDED_ECX.bits(),
+                edx: r.edx & EXTENDED_EDX,
+                ..r
+            }
+        }
+        0x8000_0002..=0x8000_0006 => real(number),
+        0x8000_0007 => CpuidResult {
+            edx: real(number).edx & PowerEdx::INVARIANT_TSC.bits(),
+            ..CpuidResult::default()
+        },
+        0x8000_0008 => CpuidResult {
+            eax: real(number).eax & 0xffff,
+            ..CpuidResult::default()
+        },
+        _ => CpuidResult::default(),
+    }
+}
+
+fn features(v: &Vcpu, real: CpuidResult) -> CpuidResult {
+    /// EBX: the size that CLFLUSH works on; the APIC ID and the number of processors are ours.
+    const CLFLUSH_SIZE: u32 = 0xff00;
+    let os_xsave = v.engine.reg(Reg::Cr4) & Cr4::OSXSAVE.bits() != 0;
+    let mirrored = if os_xsave {
+        Leaf1Ecx::OSXSAVE.bits()
+    } else {
+        0
+    };
+    CpuidResult {
+        eax: real.eax,
+        ebx: real.ebx & CLFLUSH_SIZE | v.number << 24 | 1 << 16,
+        ecx: real.ecx & LEAF1_ECX.bits() | LEAF1_ECX_OURS.bits() | mirrored,
+        edx: real.edx & LEAF1_EDX | Leaf1Edx::APIC.bits(),
+    }
+}
+
+/// One thread in a core, one core in a package.
+fn topology(v: &Vcpu, subleaf: u32) -> CpuidResult {
+    const SMT: u32 = 1;
+    const CORE: u32 = 2;
+    let (kind, ebx) = match subleaf {
+        0 => (SMT, 1),
+        1 => (CORE, 1),
+        _ => (0, 0),
+    };
+    CpuidResult {
+        eax: 0,
+        ebx,
+        ecx: kind << 8 | subleaf & 0xff,
+        edx: v.number,
+    }
+}
+
+fn xsave(v: &Vcpu, subleaf: u32) -> CpuidResult {
+    let real = v.host.machine.cpuid(leaf::XSAVE, subleaf);
+    match subleaf {
+        0 => CpuidResult {
+            eax: real.eax & STATES.bits() as u32,
+            ecx: xsave_size(v),
+            edx: 0,
+            ebx: enabled_size(v),
+        },
+        1 => CpuidResult {
+            eax: real.eax & LEAF_D1_EAX.bits(),
+            ebx: enabled_size(v),
+            ..CpuidResult::default()
+        },
+        2..=63 if STATES.bits() >> subleaf & 1 != 0 => real,
+        _ => CpuidResult::default(),
+    }
+}
+
+/// The size of an XSAVE area for these states, in the standard format.
+fn size_of(v: &Vcpu, states: u64) -> u32 {
+    const LEGACY_AND_HEADER: u32 = 576;
+    (2..63)
+        .filter(|n| states >> n & 1 != 0)
+        .map(|n| v.host.machine.cpuid(leaf::XSAVE, n))
+        .map(|state| state.eax.saturating_add(state.ebx))
+        .fold(LEGACY_AND_HEADER, u32::max)
+}
+
+fn enabled_size(v: &Vcpu) -> u32 {
+    size_of(v, v.engine.reg(Reg::Xcr0))
+}
+
+fn xsave_size(v: &Vcpu) -> u32 {
+    size_of(v, supported_states(v).bits())
+}
+
+/// The extended states that this guest may enable.
+pub(super) fn supported_states(v: &Vcpu) -> Xcr0 {
+    let real = v.host.machine.cpuid(leaf::XSAVE, 0);
+    Xcr0::from_bits_retain(u64::from(real.eax)) & STATES
+}
+
+fn hypervisor(v: &Vcpu, number: u32) -> CpuidResult {
+    let word = |n: usize| {
+        u32::from_le_bytes([
+            SIGNATURE[n],
+            SIGNATURE[n + 1],
+            SIGNATURE[n + 2],
+            SIGNATURE[n + 3],
+        ])
+    };
+    let khz = (v.host.machine.tsc_hz() / 1000) as u32;
+    match number {
+        leaf::HYPERVISOR => CpuidResult {
+            eax: HIGHEST_HYPERVISOR,
+            ebx: word(0),
+            ecx: word(4),
+            edx: word(8),
+        },
+        ABI => CpuidResult {
+            eax: abi::VERSION as u32,
+            ..CpuidResult::default()
+        },
+        TIMING => CpuidResult {
+            eax: khz,
+            ebx: khz,
+            ..CpuidResult::default()
+        },
+        _ => CpuidResult::default(),
+    }
+}

@@ -1,0 +1,60 @@
+//! Physical interrupts, and the virtual ones that a guest is waiting for.
+
+use super::Exit;
+use super::table::Verdict;
+use crate::machine::{Event, EventType, Reg};
+use crate::vcpu::Vcpu;
+use spec::control_registers::Rflags;
+
+/// A physical interrupt or NMI ended the guest's run: our own handlers take it.
+pub(super) fn physical(_: &Exit, v: &mut Vcpu) -> Verdict {
+    v.host.machine.accept_interrupts();
+    Verdict::Resume
+}
+
+/// The guest can take an interrupt or an NMI now: [`deliver`] finds it.
+pub(super) fn window(_: &Exit, _: &mut Vcpu) -> Verdict {
+    Verdict::Resume
+}
+
+/// HLT: the guest waits for an interrupt, and for ever if it has disabled them.
+pub(super) fn hlt(_: &Exit, _: &mut Vcpu) -> Verdict {
+    Verdict::Halt
+}
+
+/// Before VM entry: injects what is pending if the guest can take it now, else asks to be told
+/// when it can.
+#[inline]
+pub fn deliver(v: &mut Vcpu) {
+    if v.lapic.has_nmi() {
+        deliver_nmi(v);
+    }
+    if let Some(vector) = v.lapic.pending_interrupt() {
+        deliver_interrupt(v, vector);
+    }
+}
+
+#[cold]
+fn deliver_nmi(v: &mut Vcpu) {
+    let held = v.engine.interruptibility();
+    let ready = !held.nmi && !held.shadow && !v.engine.is_injecting();
+    if ready && v.lapic.take_nmi() {
+        v.engine.inject(Event {
+            kind: EventType::Nmi,
+            ..Event::interrupt(2)
+        });
+    }
+    v.engine.set_nmi_window(!ready);
+}
+
+#[cold]
+fn deliver_interrupt(v: &mut Vcpu, vector: u8) {
+    let enabled = v.engine.reg(Reg::Rflags) & Rflags::IF.bits() != 0;
+    let ready = enabled && !v.engine.interruptibility().shadow && !v.engine.is_injecting();
+    if ready {
+        v.lapic.acknowledge(vector);
+        v.engine.inject(Event::interrupt(vector));
+    }
+    v.engine
+        .set_interrupt_window(!ready || v.lapic.pending_interrupt().is_some());
+}

@@ -1,0 +1,207 @@
+//! RDMSR and WRMSR. Registers that the engine switches go through without an exit
+//! ([`PASSTHROUGH`]); the others are decided here, and one that nobody knows raises #GP(0).
+
+use super::Exit;
+use super::table::Verdict;
+use crate::machine::{Gpr, Reg};
+use crate::msrs::{FIXED_RANGES, VARIABLE_RANGES};
+use crate::vcpu::Vcpu;
+use spec::control_registers::Cr0;
+use spec::msr::{Efer, Msr};
+
+/// Registers that the engine keeps for each virtual CPU: (number, read, write).
+pub const PASSTHROUGH: &[(Msr, bool, bool)] = &[
+    (Msr::IA32_TIME_STAMP_COUNTER, true, false),
+    (Msr::IA32_FS_BASE, true, true),
+    (Msr::IA32_GS_BASE, true, true),
+    (Msr::IA32_KERNEL_GS_BASE, true, true),
+    (Msr::IA32_STAR, true, true),
+    (Msr::IA32_LSTAR, true, true),
+    (Msr::IA32_CSTAR, true, true),
+    (Msr::IA32_FMASK, true, true),
+    (Msr::IA32_SYSENTER_CS, true, true),
+    (Msr::IA32_SYSENTER_ESP, true, true),
+    (Msr::IA32_SYSENTER_EIP, true, true),
+];
+
+/// The access raises #GP(0).
+struct Refused;
+
+/// RDMSR.
+pub(super) fn read(_: &Exit, v: &mut Vcpu) -> Verdict {
+    let msr = Msr(v.engine.gprs()[Gpr::Rcx] as u32);
+    match get(v, msr) {
+        Ok(value) => {
+            let gprs = v.engine.gprs_mut();
+            gprs[Gpr::Rax] = value & 0xffff_ffff;
+            gprs[Gpr::Rdx] = value >> 32;
+            Verdict::Next
+        }
+        Err(Refused) => refuse(v, "read", msr),
+    }
+}
+
+/// WRMSR.
+pub(super) fn write(_: &Exit, v: &mut Vcpu) -> Verdict {
+    let gprs = v.engine.gprs();
+    let msr = Msr(gprs[Gpr::Rcx] as u32);
+    let value = gprs[Gpr::Rdx] << 32 | gprs[Gpr::Rax] & 0xffff_ffff;
+    match set(v, msr, value) {
+        Ok(()) => Verdict::Next,
+        Err(Refused) => refuse(v, "write", msr),
+    }
+}
+
+#[cold]
+fn refuse(v: &Vcpu, access: &str, msr: Msr) -> Verdict {
+    log::debug!("guest {}: refused {access} of {msr}", v.guest.number);
+    Verdict::GP
+}
+
+const MTRR_WRITE_BACK: u8 = 6;
+/// IA32_MTRRCAP: the number of variable ranges, fixed ranges, write combining.
+const MTRRCAP: u64 = VARIABLE_RANGES as u64 | 1 << 8 | 1 << 10;
+const FIRST_VARIABLE: u32 = Msr::IA32_MTRR_PHYSBASE0.0;
+const LAST_VARIABLE: u32 = FIRST_VARIABLE + 2 * VARIABLE_RANGES as u32 - 1;
+const FIRST_X2APIC: u32 = spec::apic::X2APIC_FIRST.0;
+const LAST_X2APIC: u32 = spec::apic::X2APIC_LAST.0;
+
+fn get(v: &mut Vcpu, msr: Msr) -> Result<u64, Refused> {
+    Ok(match msr {
+        Msr::IA32_EFER => v.engine.reg(Reg::Efer),
+        Msr::IA32_APIC_BASE => v.lapic.base(),
+        Msr(FIRST_X2APIC..=LAST_X2APIC) => return x2apic_read(v, msr),
+        Msr::IA32_TSC_DEADLINE => v.lapic.tsc_deadline(),
+        Msr::IA32_TIME_STAMP_COUNTER => v.host.machine.now().wrapping_add(v.msrs.tsc_offset),
+        Msr::IA32_PAT => v.engine.reg(Reg::Pat),
+        Msr::IA32_MTRRCAP => MTRRCAP,
+        Msr::IA32_MTRR_DEF_TYPE => v.msrs.mtrr_default_type,
+        Msr(n @ FIRST_VARIABLE..=LAST_VARIABLE) => {
+            v.msrs.variable_ranges[(n - FIRST_VARIABLE) as usize]
+        }
+        Msr::IA32_MISC_ENABLE => v.msrs.misc_enable,
+        Msr::IA32_BIOS_SIGN_ID
+        | Msr::IA32_PLATFORM_ID
+        | Msr::IA32_MCG_CAP
+        | Msr::IA32_MCG_STATUS => 0,
+        Msr::IA32_DEBUGCTL => v.engine.reg(Reg::Debugctl),
+        _ => {
+            return fixed_range(msr)
+                .map(|n| v.msrs.fixed_ranges[n])
+                .ok_or(Refused);
+        }
+    })
+}
+
+fn set(v: &mut Vcpu, msr: Msr, value: u64) -> Result<(), Refused> {
+    match msr {
+        Msr::IA32_EFER => return set_efer(v, value),
+        Msr::IA32_APIC_BASE => return v.lapic.set_base(value).map_err(|_| Refused),
+        Msr(FIRST_X2APIC..=LAST_X2APIC) => return x2apic_write(v, msr, value),
+        Msr::IA32_TSC_DEADLINE => v
+            .lapic
+            .set_tsc_deadline(value.wrapping_sub(v.msrs.tsc_offset)),
+        Msr::IA32_TIME_STAMP_COUNTER => {
+            v.msrs.tsc_offset = value.wrapping_sub(v.host.machine.now());
+            v.engine.set_tsc_offset(v.msrs.tsc_offset);
+        }
+        Msr::IA32_PAT => store_if(is_pat(value), || v.engine.set_reg(Reg::Pat, value))?,
+        Msr::IA32_MTRR_DEF_TYPE => {
+            store_if(is_mtrr_default_type(value), || {
+                v.msrs.mtrr_default_type = value
+            })?;
+        }
+        Msr(n @ FIRST_VARIABLE..=LAST_VARIABLE) => {
+            let slot = (n - FIRST_VARIABLE) as usize;
+            let bits = v.host.machine.capabilities().physical_address_bits;
+            store_if(is_variable_range(slot, value, bits), || {
+                v.msrs.variable_ranges[slot] = value
+            })?;
+        }
+        Msr::IA32_MISC_ENABLE => store_if(value & !1 == 0, || v.msrs.misc_enable = value)?,
+        Msr::IA32_BIOS_SIGN_ID => store_if(value == 0, || ())?,
+        Msr::IA32_MCG_STATUS => store_if(value == 0, || ())?,
+        Msr::IA32_DEBUGCTL => store_if(value == 0, || ())?,
+        _ => {
+            let n = fixed_range(msr).ok_or(Refused)?;
+            store_if(value.to_le_bytes().into_iter().all(is_memory_type), || {
+                v.msrs.fixed_ranges[n] = value
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn store_if(valid: bool, store: impl FnOnce()) -> Result<(), Refused> {
+    if !valid {
+        return Err(Refused);
+    }
+    store();
+    Ok(())
+}
+
+fn fixed_range(msr: Msr) -> Option<usize> {
+    FIXED_RANGES.iter().position(|&fixed| fixed == msr)
+}
+
+/// IA32_TSC_DEADLINE and the timer count in the guest's TSC, which is ours plus the offset.
+fn x2apic_read(v: &mut Vcpu, msr: Msr) -> Result<u64, Refused> {
+    if !v.lapic.is_x2apic() {
+        return Err(Refused);
+    }
+    let now = v.host.machine.now();
+    v.lapic
+        .read_msr((msr.0 - FIRST_X2APIC) as u16, now)
+        .map_err(|_| Refused)
+}
+
+fn x2apic_write(v: &mut Vcpu, msr: Msr, value: u64) -> Result<(), Refused> {
+    if !v.lapic.is_x2apic() {
+        return Err(Refused);
+    }
+    let now = v.host.machine.now();
+    v.lapic
+        .write_msr((msr.0 - FIRST_X2APIC) as u16, value, now)
+        .map_err(|_| Refused)
+}
+
+/// SDM 3A "IA32_EFER MSR": reserved bits and a change of LME while paging raise #GP; LMA is read-only.
+fn set_efer(v: &mut Vcpu, value: u64) -> Result<(), Refused> {
+    const KNOWN: Efer = Efer::SCE.union(Efer::LME).union(Efer::LMA).union(Efer::NXE);
+    let (old, new) = (v.engine.reg(Reg::Efer), Efer::from_bits_retain(value));
+    let paging = v.engine.reg(Reg::Cr0) & Cr0::PG.bits() != 0;
+    let lme_changes = (old ^ value) & Efer::LME.bits() != 0;
+    if !KNOWN.contains(new) || (paging && lme_changes) {
+        return Err(Refused);
+    }
+    let lma = old & Efer::LMA.bits();
+    v.engine.set_reg(Reg::Efer, value & !Efer::LMA.bits() | lma);
+    Ok(())
+}
+
+fn is_memory_type(kind: u8) -> bool {
+    matches!(kind, 0 | 1 | 4 | 5 | MTRR_WRITE_BACK)
+}
+
+fn is_pat(value: u64) -> bool {
+    const UNCACHED_MINUS: u8 = 7;
+    value
+        .to_le_bytes()
+        .into_iter()
+        .all(|kind| is_memory_type(kind) || kind == UNCACHED_MINUS)
+}
+
+fn is_mtrr_default_type(value: u64) -> bool {
+    const ENABLES: u64 = 0b11 << 10;
+    value & !(ENABLES | 0xff) == 0 && is_memory_type(value as u8)
+}
+
+/// Even slots are bases with a type, odd ones masks with a valid bit.
+fn is_variable_range(slot: usize, value: u64, physical_address_bits: u8) -> bool {
+    const VALID: u64 = 1 << 11;
+    let address = (1u64 << physical_address_bits) - 1 & !0xfff;
+    match slot % 2 {
+        0 => value & !(address | 0xff) == 0 && is_memory_type(value as u8),
+        _ => value & !(address | VALID) == 0,
+    }
+}

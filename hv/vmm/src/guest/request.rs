@@ -1,0 +1,240 @@
+//! A guest as it is asked for: the command line of its module,
+//! `kind:path[,option[=value]]... [arguments]`.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+
+/// One guest as it is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The kind of guest.
+    pub kind: String,
+    /// The path of its program.
+    pub path: String,
+    /// Options and their values; one without `=` has an empty value.
+    pub options: Vec<(String, String)>,
+    /// Arguments for the program.
+    pub arguments: Vec<String>,
+}
+
+/// Why a command line asks for no guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BadRequest {
+    /// It is empty.
+    Empty,
+    /// The first word has no `kind:` before the path.
+    NoKind(String),
+    /// A quotation mark or a backslash is not closed.
+    Unclosed(String),
+    /// An option that this kind of guest does not have.
+    UnknownOption(String),
+    /// An option with a value that it does not take.
+    BadValue {
+        /// The option.
+        option: String,
+        /// Its value.
+        value: String,
+        /// What it takes.
+        wanted: &'static str,
+    },
+}
+
+impl fmt::Display for BadRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => write!(
+                f,
+                "a module has an empty command line; it should be `kind:path[,option=value]... arguments`"
+            ),
+            Self::NoKind(word) => write!(
+                f,
+                "`{word}` names no kind of guest; it should be `kind:path`, such as `test:t-cpuid`"
+            ),
+            Self::Unclosed(line) => {
+                write!(f, "a quotation mark or backslash is not closed in `{line}`")
+            }
+            Self::UnknownOption(option) => write!(f, "this kind of guest has no option `{option}`"),
+            Self::BadValue {
+                option,
+                value,
+                wanted,
+            } => write!(f, "`{option}={value}`: {option} takes {wanted}"),
+        }
+    }
+}
+
+impl Request {
+    /// Reads the command line of a module.
+    pub fn parse(line: &str) -> Result<Self, BadRequest> {
+        let mut words = split(line)?.into_iter();
+        let first = words.next().ok_or(BadRequest::Empty)?;
+        let (kind, rest) = first
+            .split_once(':')
+            .ok_or_else(|| BadRequest::NoKind(first.clone()))?;
+        let mut parts = rest.split(',');
+        let path = parts.next().unwrap_or_default().to_string();
+        let options = parts
+            .map(|part| part.split_once('=').unwrap_or((part, "")))
+            .map(|(option, value)| (option.to_string(), value.to_string()))
+            .collect();
+        Ok(Self {
+            kind: kind.to_string(),
+            path,
+            options,
+            arguments: words.collect(),
+        })
+    }
+
+    /// The value of an option, if it is given; the last one counts.
+    #[must_use]
+    pub fn option(&self, name: &str) -> Option<&str> {
+        self.options
+            .iter()
+            .rev()
+            .find(|(option, _)| option == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Refuses options other than these.
+    pub fn allow_options(&self, allowed: &[&str]) -> Result<(), BadRequest> {
+        match self
+            .options
+            .iter()
+            .find(|(option, _)| !allowed.contains(&option.as_str()))
+        {
+            None => Ok(()),
+            Some((option, _)) => Err(BadRequest::UnknownOption(option.clone())),
+        }
+    }
+
+    /// The guest's memory in bytes: option `mem`, in MiB.
+    pub fn memory(&self, default_mib: u64) -> Result<u64, BadRequest> {
+        const MIB: u64 = 1 << 20;
+        let Some(value) = self.option("mem") else {
+            return Ok(default_mib * MIB);
+        };
+        match value.parse::<u64>() {
+            Ok(mib @ 1..=0x10_0000) => Ok(mib * MIB),
+            _ => Err(self.bad_value("mem", "a number of MiB")),
+        }
+    }
+
+    /// Says that an option's value is not what it takes.
+    #[must_use]
+    pub fn bad_value(&self, option: &str, wanted: &'static str) -> BadRequest {
+        let value = self.option(option).unwrap_or_default().to_string();
+        BadRequest::BadValue {
+            option: option.to_string(),
+            value,
+            wanted,
+        }
+    }
+}
+
+/// Splits a command line into words as GRUB joined them: double quotes around words with
+/// spaces, a backslash before quotes and backslashes.
+fn split(line: &str) -> Result<Vec<String>, BadRequest> {
+    let (mut words, mut word, mut quoted) = (Vec::new(), None::<String>, false);
+    let mut characters = line.chars();
+    while let Some(c) = characters.next() {
+        match c {
+            '"' => {
+                quoted = !quoted;
+                word.get_or_insert_default();
+            }
+            '\\' => {
+                let escaped = characters
+                    .next()
+                    .ok_or_else(|| BadRequest::Unclosed(line.to_string()))?;
+                word.get_or_insert_default().push(escaped);
+            }
+            c if c.is_whitespace() && !quoted => words.extend(word.take()),
+            c => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    if quoted {
+        Err(BadRequest::Unclosed(line.to_string()))
+    } else {
+        Ok(words)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec;
+
+    #[test]
+    fn reads_kind_path_options_and_arguments() {
+        let got =
+            Request::parse(r#"app:/bin/busybox,root=f.cpio,x sh -c "echo \"a b\" > \\f" "" z"#)
+                .unwrap();
+        assert_eq!(
+            (got.kind.as_str(), got.path.as_str()),
+            ("app", "/bin/busybox")
+        );
+        assert_eq!(
+            (got.option("root"), got.option("x"), got.option("y")),
+            (Some("f.cpio"), Some(""), None)
+        );
+        assert_eq!(got.arguments, ["sh", "-c", r#"echo "a b" > \f"#, "", "z"]);
+        assert_eq!(
+            got.allow_options(&["root"]),
+            Err(BadRequest::UnknownOption("x".into()))
+        );
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        for (line, want) in [
+            ("  ", BadRequest::Empty),
+            ("busybox sh", BadRequest::NoKind("busybox".into())),
+            (r#"app:x "y"#, BadRequest::Unclosed(r#"app:x "y"#.into())),
+            (r"app:x y\", BadRequest::Unclosed(r"app:x y\".into())),
+        ] {
+            assert_eq!(Request::parse(line), Err(want));
+        }
+        for (line, ok) in [
+            ("test:t,mem=3", true),
+            ("test:t,mem=0", false),
+            ("test:t,mem=-1", false),
+            ("test:t,mem", false),
+        ] {
+            assert_eq!(
+                Request::parse(line).unwrap().memory(16).is_ok(),
+                ok,
+                "{line}"
+            );
+        }
+    }
+
+    proptest::proptest! {
+        /// Any words come back from GRUB's way of joining them.
+        #[test]
+        fn undoes_grubs_quoting(words in proptest::collection::vec(r#"[a-z "'\\$]{0,6}"#, 0..5)) {
+            let line = words.iter().map(|w| {
+                let escaped: String = w.chars().flat_map(|c| matches!(c, '"' | '\'' | '\\').then_some('\\').into_iter().chain([c])).collect();
+                if w.contains(' ') || w.is_empty() { std::format!("\"{escaped}\"") } else { escaped }
+            }).collect::<Vec<_>>().join(" ");
+            proptest::prop_assert_eq!(split(&line).unwrap(), words);
+        }
+
+        #[test]
+        fn never_panics(line in ".*") {
+            let _ = Request::parse(&line);
+        }
+    }
+
+    #[test]
+    fn the_last_option_counts() {
+        let request = Request {
+            kind: "k".into(),
+            path: "p".into(),
+            options: vec![("a".into(), "1".into()), ("a".into(), "2".into())],
+            arguments: vec![],
+        };
+        assert_eq!(request.option("a"), Some("2"));
+    }
+}

@@ -1,0 +1,130 @@
+//! The loop: VM entry, VM exit, the handler's verdict, and what it does to the guest.
+
+use crate::emulate;
+use crate::exit::table::{Stop, Verdict};
+use crate::exit::{Exit, interrupt};
+use crate::machine::{Event, EventType, Reg};
+use crate::trace::{self, Level, Outcome, Ring};
+use crate::vcpu::{Activity, Vcpu};
+use spec::control_registers::Rflags;
+use spec::exception::{Combination, Vector};
+
+/// Why the loop gave the physical CPU back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// The time slice is over.
+    SliceOver,
+    /// The virtual CPU can do nothing before an interrupt, a deadline or input.
+    Waiting,
+    /// The guest ended.
+    Stopped(Stop),
+}
+
+/// Runs a loaded virtual CPU until the TSC reaches `slice_end`, or until it waits or ends.
+pub fn run(v: &mut Vcpu, slice_end: u64, ring: &Ring) -> Pause {
+    let machine = v.host.machine;
+    v.lapic.advance(machine.now());
+    let mut armed = None;
+    loop {
+        let deadline = v
+            .lapic
+            .next_deadline()
+            .map_or(slice_end, |timer| timer.min(slice_end));
+        if armed != Some(deadline) {
+            v.engine.set_deadline(Some(deadline));
+            armed = Some(deadline);
+        }
+        interrupt::deliver(v);
+        let record = v.engine.run();
+        let left = machine.now();
+        let exit = record.decode();
+        let verdict = (v.guest.kind.exits.handler(exit.kind))(&exit, v);
+        let outcome = Outcome::from(&verdict);
+        let pause = apply(v, &exit, verdict);
+        let now = machine.now();
+        v.counts.add(exit.kind, now.wrapping_sub(left));
+        let guest = v.guest.number as u16;
+        ring.push(
+            left,
+            trace::Event::Exit {
+                guest,
+                level: Level::L1,
+                kind: exit.kind,
+                outcome,
+                rip: exit.rip,
+            },
+        );
+        if pause.is_some() || now >= deadline {
+            v.lapic.advance(now);
+        }
+        match pause {
+            Some(pause) => return pause,
+            None if now >= slice_end => return Pause::SliceOver,
+            None => {}
+        }
+    }
+}
+
+/// Carries out a verdict: the one place that advances RIP, injects and stops.
+#[inline]
+fn apply(v: &mut Vcpu, exit: &Exit, verdict: Verdict) -> Option<Pause> {
+    match verdict {
+        Verdict::Next => advance(v, exit),
+        Verdict::Resume => {
+            if let Some(event) = exit.vectoring {
+                v.engine.inject(event);
+            }
+            None
+        }
+        Verdict::Inject(event) => inject(v, exit, event),
+        Verdict::Halt => advance(v, exit).or_else(|| {
+            v.activity = Activity::Halted;
+            Some(Pause::Waiting)
+        }),
+        Verdict::Yield => advance(v, exit).or(Some(Pause::SliceOver)),
+        Verdict::Wait => Some(Pause::Waiting),
+        Verdict::Stop(stop) => Some(Pause::Stopped(stop)),
+    }
+}
+
+/// Goes on behind the instruction, as if the processor had executed it: blocking by STI and
+/// MOV SS ends, and with RFLAGS.TF set a single-step #DB follows.
+#[inline]
+fn advance(v: &mut Vcpu, exit: &Exit) -> Option<Pause> {
+    let length = match exit.length {
+        0 => match emulate::instruction_length(v) {
+            Ok(length) => length,
+            Err(event) => return inject(v, exit, event),
+        },
+        known => known,
+    };
+    v.engine.skip(exit.rip.wrapping_add(u64::from(length)));
+    if v.engine.reg(Reg::Rflags) & Rflags::TF.bits() != 0 {
+        return single_step(v);
+    }
+    None
+}
+
+#[cold]
+fn single_step(v: &mut Vcpu) -> Option<Pause> {
+    const BS: u64 = 1 << 14;
+    let dr6 = v.engine.reg(Reg::Dr6);
+    v.engine.set_reg(Reg::Dr6, dr6 | BS);
+    v.engine.inject(Event::exception(Vector::DB.0, None));
+    None
+}
+
+/// Delivers an event. When the exit came while another exception was being delivered, the two
+/// may make a double fault, or a triple one (SDM 3A "Interrupt 8—Double Fault Exception (#DF)").
+fn inject(v: &mut Vcpu, exit: &Exit, event: Event) -> Option<Pause> {
+    let first = exit
+        .vectoring
+        .filter(|first| first.kind == EventType::HardwareException);
+    let combined = match first.map(|first| Vector(first.vector).then(Vector(event.vector))) {
+        None | Some(Combination::Serial) => event,
+        Some(Combination::DoubleFault) => Event::exception(Vector::DF.0, Some(0)),
+        Some(Combination::Shutdown) => return Some(Pause::Stopped(Stop::TripleFault)),
+    };
+    v.engine.inject(combined);
+    None
+}

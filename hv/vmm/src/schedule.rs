@@ -1,0 +1,164 @@
+//! Which virtual CPU runs on a physical CPU, and for how long.
+
+use crate::exit::table::Stop;
+use crate::host::Host;
+use crate::machine::{Engine, Reg};
+use crate::run::{Pause, run};
+use crate::trace::{MAX_CPUS, RINGS};
+use crate::vcpu::{Activity, Vcpu};
+use alloc::collections::VecDeque;
+use core::fmt;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use spin::Mutex;
+
+/// How long a virtual CPU may run while others wait for the same physical CPU, in milliseconds.
+const SLICE_MS: u64 = 10;
+
+/// How long a virtual CPU that waits for input sleeps before it looks again, in milliseconds.
+const POLL_MS: u64 = 5;
+
+/// The virtual CPUs of each physical CPU.
+pub struct Scheduler {
+    queues: [Mutex<VecDeque<Vcpu>>; MAX_CPUS],
+    failed: AtomicUsize,
+}
+
+impl Default for Scheduler {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Scheduler {
+    /// No virtual CPUs.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            queues: [const { Mutex::new(VecDeque::new()) }; MAX_CPUS],
+            failed: AtomicUsize::new(0),
+        }
+    }
+
+    /// Gives a virtual CPU to a physical CPU that has not started to [`Scheduler::run`].
+    pub fn add(&self, cpu: usize, vcpu: Vcpu) {
+        self.queues[cpu].lock().push_back(vcpu);
+    }
+
+    /// Counts a guest that failed before it ran.
+    pub fn count_failure(&self) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many guests ended otherwise than with status 0.
+    pub fn failed(&self) -> usize {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// Runs the virtual CPUs of this physical CPU until all have ended.
+    pub fn run(&self, host: &'static Host) {
+        let cpu = host.machine.cpu();
+        let mut queue = core::mem::take(&mut *self.queues[cpu].lock());
+        while !queue.is_empty() {
+            match next_ready(&mut queue, host.machine.now()) {
+                Some(vcpu) => self.run_one(host, cpu, vcpu, &mut queue),
+                None => host.machine.wait(next_deadline(&queue, host)),
+            }
+        }
+    }
+
+    /// One time slice of one virtual CPU. Without others in the queue there is no need to leave
+    /// it, save to look after the console.
+    fn run_one(&self, host: &'static Host, cpu: usize, mut vcpu: Vcpu, queue: &mut VecDeque<Vcpu>) {
+        let slice = if queue.is_empty() {
+            100 * SLICE_MS
+        } else {
+            SLICE_MS
+        };
+        let now = host.machine.now();
+        vcpu.activity = Activity::Active;
+        vcpu.engine.load();
+        let pause = run(
+            &mut vcpu,
+            now.saturating_add(ticks(host, slice)),
+            &RINGS[cpu],
+        );
+        if let Pause::Stopped(stop) = pause {
+            self.report(&vcpu, &stop);
+            vcpu.engine.unload();
+            return;
+        }
+        if pause == Pause::Waiting && vcpu.activity == Activity::Active {
+            vcpu.activity =
+                Activity::Waiting(host.machine.now().saturating_add(ticks(host, POLL_MS)));
+        }
+        vcpu.engine.unload();
+        queue.push_back(vcpu);
+    }
+
+    fn report(&self, vcpu: &Vcpu, stop: &Stop) {
+        let guest = &vcpu.guest;
+        guest.console.flush();
+        log::info!(
+            "guest {} ({}) ended: {}",
+            guest.number,
+            guest.path,
+            Ending(stop, &*vcpu.engine)
+        );
+        vcpu.counts.write_table(|line| log::info!("  {line}"));
+        if *stop != Stop::Exit(0) {
+            self.count_failure();
+        }
+    }
+}
+
+fn ticks(host: &Host, milliseconds: u64) -> u64 {
+    host.machine.tsc_hz() / 1000 * milliseconds
+}
+
+/// Takes out the first virtual CPU that can run now.
+fn next_ready(queue: &mut VecDeque<Vcpu>, now: u64) -> Option<Vcpu> {
+    let at = queue.iter_mut().position(|v| is_ready(v, now))?;
+    queue.remove(at)
+}
+
+fn is_ready(v: &mut Vcpu, now: u64) -> bool {
+    match v.activity {
+        Activity::Active => true,
+        Activity::Waiting(until) => now >= until,
+        Activity::Halted => {
+            v.lapic.advance(now);
+            v.lapic.pending_interrupt().is_some()
+        }
+    }
+}
+
+/// When the first of the waiting virtual CPUs may become ready by time alone.
+fn next_deadline(queue: &VecDeque<Vcpu>, host: &Host) -> Option<u64> {
+    let waking = |v: &Vcpu| match v.activity {
+        Activity::Active => Some(host.machine.now()),
+        Activity::Waiting(until) => Some(until),
+        Activity::Halted => v.lapic.next_deadline(),
+    };
+    queue.iter().filter_map(waking).min()
+}
+
+/// How a guest ended, in words.
+struct Ending<'a>(&'a Stop, &'a dyn Engine);
+
+impl fmt::Display for Ending<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(stop, engine) = self;
+        match stop {
+            Stop::Exit(status) => write!(f, "exit {status}"),
+            Stop::Signal { number, name } => {
+                write!(
+                    f,
+                    "killed by signal {number} ({name}) at rip {:#x}",
+                    engine.reg(Reg::Rip)
+                )
+            }
+            Stop::TripleFault => write!(f, "triple fault at rip {:#x}", engine.reg(Reg::Rip)),
+            Stop::Unsupported(what) => write!(f, "stopped: {what}"),
+        }
+    }
+}
