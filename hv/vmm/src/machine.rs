@@ -153,6 +153,7 @@ pub enum Reg {
     Cstar,
     Sfmask,
     KernelGsBase,
+    TscAux,
     SysenterCs,
     SysenterEsp,
     SysenterEip,
@@ -282,6 +283,12 @@ pub trait Engine: Send {
     fn reg(&self, register: Reg) -> u64;
     /// Writes a register. The caller has checked what the architecture checks.
     fn set_reg(&mut self, register: Reg, value: u64);
+    /// The four page-directory-pointer-table entries of PAE paging, as read from the guest's memory
+    /// at its CR3. The processor loads them itself at a MOV to CR3 or CR4 that does not exit; who
+    /// emulates a write that turns on PAE paging (CR0.PG with CR4.PAE and without EFER.LME), or a
+    /// write of CR3 or CR4 under it, checks their reserved bits and gives them here.
+    /// SDM 3A "PDPTE Registers". An engine that reads them from memory at VM entry ignores this.
+    fn set_pdptes(&mut self, entries: [u64; 4]);
     /// Reads a segment register.
     fn segment(&self, register: SegmentRegister) -> Segment;
     /// Writes a segment register.
