@@ -4,11 +4,13 @@ mod archive;
 mod boot;
 mod build;
 mod emulator;
+mod explain_int;
 mod guest;
 mod image;
 mod run;
 mod serial;
 mod setup;
+mod tidy;
 
 use std::process::ExitCode;
 
@@ -25,6 +27,10 @@ enum Task {
     Build,
     GrubImage(image::Args),
     Run(run::Args),
+    /// Checks the crates' arrows, words, sizes, formatting and clippy.
+    Tidy(tidy::Args),
+    /// Prints QEMU's `-d int` log readable.
+    ExplainInt(explain_int::Args),
 }
 
 fn main() -> ExitCode {
@@ -39,12 +45,17 @@ fn main() -> ExitCode {
 }
 
 fn perform(task: Task) -> Result<u8> {
-    let top = build::workspace();
-    std::env::set_current_dir(top).with_context(|| top.display().to_string())?;
+    // The log to explain is named from where the user stands.
+    if !matches!(task, Task::ExplainInt(_)) {
+        let top = build::workspace();
+        std::env::set_current_dir(top).with_context(|| top.display().to_string())?;
+    }
     match task {
         Task::Setup => setup::everything().map(|()| 0),
         Task::Build => build::everything().map(|()| 0),
         Task::GrubImage(args) => image::main(&args).map(|()| 0),
         Task::Run(args) => run::main(&args),
+        Task::Tidy(args) => tidy::main(&args),
+        Task::ExplainInt(args) => explain_int::main(&args).map(|()| 0),
     }
 }

@@ -26,7 +26,12 @@ impl Chain {
     pub(super) fn event(&mut self, event: &Event, level: Level, place: &dyn Fn() -> String) {
         self.shutdown = false;
         let (rip, rsp) = (event.head.pc, event.head.rsp);
-        if self.links.last().is_some_and(|l| (l.rip, l.rsp) != (rip, rsp)) || self.links.len() == LONGEST {
+        if self
+            .links
+            .last()
+            .is_some_and(|l| (l.rip, l.rsp) != (rip, rsp))
+            || self.links.len() == LONGEST
+        {
             self.links.clear();
         }
         if !matches!(event.origin, Origin::Exception { .. } | Origin::Unannounced) {
@@ -34,7 +39,14 @@ impl Chain {
             return;
         }
         let text = format!("{} ({})", decode::name(event), decode::meaning(event));
-        self.links.push(Link { line: event.line, rip, rsp, level, text, place: place() });
+        self.links.push(Link {
+            line: event.line,
+            rip,
+            rsp,
+            level,
+            text,
+            place: place(),
+        });
     }
 }
 
@@ -61,7 +73,14 @@ pub(super) fn triple_fault(diagnoses: &mut Diagnoses) {
     if !std::mem::take(&mut diagnoses.chain.shutdown) {
         return;
     }
-    if let Some(last) = diagnoses.found.iter_mut().rev().find(|d| matches!(d.kind, Kind::TripleFault(_))) {
-        last.what = last.what.replacen("shutdown:", "triple fault, QEMU resets the machine:", 1);
+    if let Some(last) = diagnoses
+        .found
+        .iter_mut()
+        .rev()
+        .find(|d| matches!(d.kind, Kind::TripleFault(_)))
+    {
+        last.what = last
+            .what
+            .replacen("shutdown:", "triple fault, QEMU resets the machine:", 1);
     }
 }

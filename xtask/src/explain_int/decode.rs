@@ -40,7 +40,9 @@ const EXCEPTIONS: [(&str, &str); 32] = [
 
 /// `#PF` for an exception's vector, however it came.
 pub(super) fn exception(vector: u8) -> String {
-    EXCEPTIONS.get(usize::from(vector)).map_or_else(|| format!("v{vector:02x}"), |(name, _)| (*name).to_owned())
+    EXCEPTIONS
+        .get(usize::from(vector))
+        .map_or_else(|| format!("v{vector:02x}"), |(name, _)| (*name).to_owned())
 }
 
 /// The vector's name by what made it: vector 8 of the 8259 is no #DF.
@@ -62,16 +64,28 @@ pub(super) fn meaning(event: &Event) -> String {
         Origin::Hardware => "interrupt from hardware".to_owned(),
         Origin::Virtual => "virtual interrupt of the VMCB".to_owned(),
         Origin::Software => "by instruction".to_owned(),
-        Origin::Exception { old: Some(old), new } if vector == 8 => {
-            format!("double fault: {} while delivering {}", exception(new), exception(old))
+        Origin::Exception {
+            old: Some(old),
+            new,
+        } if vector == 8 => {
+            format!(
+                "double fault: {} while delivering {}",
+                exception(new),
+                exception(old)
+            )
         }
         Origin::Exception { .. } => with_error(vector, event.head.error),
-        Origin::Unannounced => format!("{}, injected or unannounced", with_error(vector, event.head.error)),
+        Origin::Unannounced => format!(
+            "{}, injected or unannounced",
+            with_error(vector, event.head.error)
+        ),
     }
 }
 
 fn with_error(vector: u8, error: u32) -> String {
-    let meaning = EXCEPTIONS.get(usize::from(vector)).map_or("interrupt", |(_, meaning)| meaning);
+    let meaning = EXCEPTIONS
+        .get(usize::from(vector))
+        .map_or("interrupt", |(_, meaning)| meaning);
     match error_code(vector, error) {
         Some(text) => format!("{meaning}: {text}"),
         None => meaning.to_owned(),
@@ -94,10 +108,23 @@ pub(super) fn page_fault(error: u32) -> String {
         (_, true) => "write",
         _ => "read",
     };
-    let mode = if error & PF_USER != 0 { "user" } else { "supervisor" };
-    let cause = if error & PF_PRESENT != 0 { "not allowed" } else { "not mapped" };
+    let mode = if error & PF_USER != 0 {
+        "user"
+    } else {
+        "supervisor"
+    };
+    let cause = if error & PF_PRESENT != 0 {
+        "not allowed"
+    } else {
+        "not mapped"
+    };
     let mut text = format!("{mode} {access}, {cause}");
-    for (bit, name) in [(PF_RESERVED, "reserved bit set"), (1 << 5, "protection key"), (1 << 6, "shadow stack"), (1 << 15, "SGX")] {
+    for (bit, name) in [
+        (PF_RESERVED, "reserved bit set"),
+        (1 << 5, "protection key"),
+        (1 << 6, "shadow stack"),
+        (1 << 15, "SGX"),
+    ] {
         if error & bit != 0 {
             text = format!("{text}, {name}");
         }
@@ -131,12 +158,28 @@ impl Selector {
 
 impl std::fmt::Display for Selector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let external = if self.0 & 1 != 0 { ", external event" } else { "" };
+        let external = if self.0 & 1 != 0 {
+            ", external event"
+        } else {
+            ""
+        };
         let index = self.index();
         match (self.is_idt(), self.is_ldt()) {
-            (true, _) => write!(f, "IDT entry {index:#x} ({}){external}", exception(index as u8)),
-            (_, true) => write!(f, "LDT entry {index} (selector {:#x}){external}", self.0 & 0xfffc),
-            _ => write!(f, "GDT entry {index} (selector {:#x}){external}", self.0 & 0xfffc),
+            (true, _) => write!(
+                f,
+                "IDT entry {index:#x} ({}){external}",
+                exception(index as u8)
+            ),
+            (_, true) => write!(
+                f,
+                "LDT entry {index} (selector {:#x}){external}",
+                self.0 & 0xfffc
+            ),
+            _ => write!(
+                f,
+                "GDT entry {index} (selector {:#x}){external}",
+                self.0 & 0xfffc
+            ),
         }
     }
 }
@@ -186,7 +229,10 @@ mod tests {
     fn page_fault_bits() {
         assert_eq!(page_fault(0), "supervisor read, not mapped");
         assert_eq!(page_fault(7), "user write, not allowed");
-        assert_eq!(page_fault(0x19), "supervisor fetch, not allowed, reserved bit set");
+        assert_eq!(
+            page_fault(0x19),
+            "supervisor fetch, not allowed, reserved bit set"
+        );
     }
 
     #[test]
@@ -194,7 +240,10 @@ mod tests {
         assert_eq!(Selector(0x30).to_string(), "GDT entry 6 (selector 0x30)");
         assert_eq!(Selector(0x0c).to_string(), "LDT entry 1 (selector 0xc)");
         assert_eq!(Selector(0x32).to_string(), "IDT entry 0x6 (#UD)");
-        assert_eq!(Selector(0x18b).to_string(), "IDT entry 0x31 (v31), external event");
+        assert_eq!(
+            Selector(0x18b).to_string(),
+            "IDT entry 0x31 (v31), external event"
+        );
     }
 
     #[test]

@@ -47,14 +47,27 @@ pub(super) struct Diagnoses {
 }
 
 impl Diagnoses {
-    pub(super) fn add(&mut self, kind: Kind, level: Level, line: u64, text: impl FnOnce() -> (String, String)) {
+    pub(super) fn add(
+        &mut self,
+        kind: Kind,
+        level: Level,
+        line: u64,
+        text: impl FnOnce() -> (String, String),
+    ) {
         if let Some(at) = self.seen.get(&(kind, level)) {
             self.found[*at].count += 1;
             return;
         }
         let (what, fix) = text();
         self.seen.insert((kind, level), self.found.len());
-        self.found.push(Diagnosis { kind, level, line, count: 1, what, fix });
+        self.found.push(Diagnosis {
+            kind,
+            level,
+            line,
+            count: 1,
+            what,
+            fix,
+        });
     }
 
     /// Looks at one event; `place` names its RIP.
@@ -74,8 +87,16 @@ impl Diagnoses {
     fn interrupt(&mut self, event: &Event, level: Level) {
         let vector = event.head.vector;
         match (event.origin, vector) {
-            (Origin::Hardware, 8..=15) => self.add(Kind::UnremappedPic(vector), level, event.line, || unremapped(vector)),
-            (Origin::Hardware, 0x27 | 0x2f) => self.add(Kind::SpuriousIrq(vector), level, event.line, || spurious(vector)),
+            (Origin::Hardware, 8..=15) => {
+                self.add(Kind::UnremappedPic(vector), level, event.line, || {
+                    unremapped(vector)
+                })
+            }
+            (Origin::Hardware, 0x27 | 0x2f) => {
+                self.add(Kind::SpuriousIrq(vector), level, event.line, || {
+                    spurious(vector)
+                })
+            }
             (Origin::Unannounced, 8) if level != Level::Guest => {
                 self.add(Kind::UnclearVector8, level, event.line, unclear_vector_8);
             }
@@ -92,21 +113,32 @@ impl Diagnoses {
         if tr.selector == 0 && tr.base == 0 && tr.limit == 0xffff {
             self.add(Kind::NoTss, level, event.line, no_tss);
         } else if (tr.flags >> 8) & 0xf != 0xb {
-            self.add(Kind::TssNotBusy, level, event.line, || tss_not_busy(tr.flags));
+            self.add(Kind::TssNotBusy, level, event.line, || {
+                tss_not_busy(tr.flags)
+            });
         }
     }
 
     fn selector(&mut self, event: &Event, level: Level) {
         let (vector, error) = (event.head.vector, event.head.error);
         if (10..=13).contains(&vector) && error != 0 {
-            self.add(Kind::Selector(vector as u32 | error << 8), level, event.line, || selector(event));
+            self.add(
+                Kind::Selector(vector as u32 | error << 8),
+                level,
+                event.line,
+                || selector(event),
+            );
         }
     }
 
     fn page_fault(&mut self, event: &Event, level: Level, place: &dyn Fn() -> String) {
-        let (Some(cr2), 14) = (event.head.cr2, event.head.vector) else { return };
+        let (Some(cr2), 14) = (event.head.cr2, event.head.vector) else {
+            return;
+        };
         if let Some(kind) = page_fault_kind(event, cr2) {
-            self.add(kind, level, event.line, || page_fault(kind, event, cr2, &place()));
+            self.add(kind, level, event.line, || {
+                page_fault(kind, event, cr2, &place())
+            });
         }
     }
 
@@ -116,10 +148,14 @@ impl Diagnoses {
         match run.origin {
             _ if !run.same_rip => {}
             Origin::Hardware if run.count >= STORM => {
-                self.add(Kind::Storm(vector), run.level, run.first_line, || storm(run));
+                self.add(Kind::Storm(vector), run.level, run.first_line, || {
+                    storm(run)
+                });
             }
             Origin::Exception { .. } if run.count >= LOOP => {
-                self.add(Kind::Loop(vector), run.level, run.first_line, || exception_loop(run));
+                self.add(Kind::Loop(vector), run.level, run.first_line, || {
+                    exception_loop(run)
+                });
             }
             _ => {}
         }
@@ -127,14 +163,18 @@ impl Diagnoses {
 
     /// QEMU's own last words.
     pub(super) fn fatal(&mut self, line: u64, why: &str, registers: &Registers) {
-        let no_tss_loaded = why.contains("tss") && registers.tr.base == 0 && registers.tr.limit == 0xffff;
+        let no_tss_loaded =
+            why.contains("tss") && registers.tr.base == 0 && registers.tr.limit == 0xffff;
         self.add(Kind::Qemu, Level::Unknown, line, || {
             let what = format!("QEMU gave up: {why}");
             if no_tss_loaded {
                 let (reason, fix) = no_tss();
                 return (format!("{what}. {reason}"), fix);
             }
-            (what, "the registers after this line are those of the CPU that was running".to_owned())
+            (
+                what,
+                "the registers after this line are those of the CPU that was running".to_owned(),
+            )
         });
     }
 }
@@ -183,16 +223,34 @@ fn tss_not_busy(flags: u32) -> (String, String) {
 
 fn selector(event: &Event) -> (String, String) {
     let selector = Selector(event.head.error);
-    let what = format!("{} with a selector: {selector}: {}", decode::exception(event.head.vector), selector_reason(event));
-    let table = if selector.is_idt() { "the IDT entry" } else { "the descriptor" };
-    (what, format!("look at {table}: present, type, DPL; and at who loads this number"))
+    let what = format!(
+        "{} with a selector: {selector}: {}",
+        decode::exception(event.head.vector),
+        selector_reason(event)
+    );
+    let table = if selector.is_idt() {
+        "the IDT entry"
+    } else {
+        "the descriptor"
+    };
+    (
+        what,
+        format!("look at {table}: present, type, DPL; and at who loads this number"),
+    )
 }
 
 fn selector_reason(event: &Event) -> String {
     let selector = Selector(event.head.error);
     let registers = &event.registers;
     let (table, size) = if selector.is_idt() {
-        (registers.idt, if registers.efer & (1 << 10) != 0 { 16 } else { 8 })
+        (
+            registers.idt,
+            if registers.efer & (1 << 10) != 0 {
+                16
+            } else {
+                8
+            },
+        )
     } else {
         (registers.gdt, 8)
     };
@@ -202,7 +260,9 @@ fn selector_reason(event: &Event) -> String {
             format!("beyond the table's limit {:#x}", table.limit)
         }
         11 => "it is not present".to_owned(),
-        _ if selector.is_idt() => "its gate has a wrong type, or a DPL below the CPL of an INT n".to_owned(),
+        _ if selector.is_idt() => {
+            "its gate has a wrong type, or a DPL below the CPL of an INT n".to_owned()
+        }
         _ => "its type or DPL does not fit".to_owned(),
     }
 }
@@ -214,7 +274,11 @@ fn page_fault_kind(event: &Event, cr2: u64) -> Option<Kind> {
     if error & decode::PF_RESERVED != 0 {
         Some(Kind::ReservedBit)
     } else if error & decode::PF_FETCH != 0 {
-        Some(if present { Kind::NoExecute } else { Kind::JumpToNowhere })
+        Some(if present {
+            Kind::NoExecute
+        } else {
+            Kind::JumpToNowhere
+        })
     } else if !present && near_stack {
         Some(Kind::StackOverflow)
     } else if !present && cr2 < 0x1000 {
@@ -228,19 +292,23 @@ fn page_fault(kind: Kind, event: &Event, cr2: u64, place: &str) -> (String, Stri
     let rsp = event.head.rsp;
     let (what, fix) = match kind {
         Kind::StackOverflow => (
-            format!("#PF at {cr2:#x}, next to RSP {rsp:#x}: the stack ran into its guard page, in {place}"),
+            format!(
+                "#PF at {cr2:#x}, next to RSP {rsp:#x}: the stack ran into its guard page, in {place}"
+            ),
             "deep recursion or a large local: enlarge the stack; #PF and #DF need an IST stack, or this becomes a triple fault",
         ),
-        Kind::NullPointer => {
-            (format!("#PF at {cr2:#x}: a null pointer, or a field of one, in {place}"), "see who made the pointer")
-        }
+        Kind::NullPointer => (
+            format!("#PF at {cr2:#x}: a null pointer, or a field of one, in {place}"),
+            "see who made the pointer",
+        ),
         Kind::ReservedBit => (
             format!("#PF at {cr2:#x} with RSVD: a page-table entry has a reserved bit set"),
             "NX needs EFER.NXE; otherwise the address is beyond MAXPHYADDR or a large page is not aligned",
         ),
-        Kind::NoExecute => {
-            (format!("fetch at {cr2:#x} is mapped but NX: a jump into data"), "a wrong function pointer or return address")
-        }
+        Kind::NoExecute => (
+            format!("fetch at {cr2:#x} is mapped but NX: a jump into data"),
+            "a wrong function pointer or return address",
+        ),
         _ => (
             format!("fetch at {cr2:#x}, which is not mapped: a jump to nowhere"),
             "a wrong function pointer or return address; the stack at RSP may say from where",
@@ -259,6 +327,7 @@ fn storm(run: &Run) -> (String, String) {
 fn exception_loop(run: &Run) -> (String, String) {
     (
         format!("{} times the same {} at {}", run.count, run.name, run.place),
-        "the handler returns without having removed the cause, and without advancing RIP".to_owned(),
+        "the handler returns without having removed the cause, and without advancing RIP"
+            .to_owned(),
     )
 }

@@ -79,7 +79,11 @@ pub(super) enum Item {
 /// What the register dump that is being read belongs to.
 enum Open {
     Event(Box<Event>),
-    Fatal { line: u64, why: String, registers: Registers },
+    Fatal {
+        line: u64,
+        why: String,
+        registers: Registers,
+    },
     Other,
 }
 
@@ -107,7 +111,12 @@ pub(super) struct Assembler {
 
 impl Assembler {
     pub(super) fn new() -> Self {
-        Assembler { open: Open::Other, waiting: VecDeque::new(), unknown: 0, truncated: 0 }
+        Assembler {
+            open: Open::Other,
+            waiting: VecDeque::new(),
+            unknown: 0,
+            truncated: 0,
+        }
     }
 
     /// Takes the next line; what it completes comes first in the answer.
@@ -127,7 +136,15 @@ impl Assembler {
                 self.truncated += u64::from(!event.registers.complete);
                 Some(Item::Event(event))
             }
-            Open::Fatal { line, why, registers } => Some(Item::Fatal { line, why, registers }),
+            Open::Fatal {
+                line,
+                why,
+                registers,
+            } => Some(Item::Fatal {
+                line,
+                why,
+                registers,
+            }),
             Open::Other => None,
         }
     }
@@ -145,7 +162,9 @@ impl Assembler {
             Line::Tr(tr) => registers.tr = tr,
             Line::Gdt(gdt) => registers.gdt = gdt,
             Line::Idt(idt) => registers.idt = idt,
-            Line::Control { cr0, cr3, cr4 } => (registers.cr0, registers.cr3, registers.cr4) = (cr0, cr3, cr4),
+            Line::Control { cr0, cr3, cr4 } => {
+                (registers.cr0, registers.cr3, registers.cr4) = (cr0, cr3, cr4)
+            }
             Line::Efer(efer) => (registers.efer, registers.complete) = (efer, true),
             Line::Dump | Line::Assembly => {}
             other => return Some(other),
@@ -157,17 +176,38 @@ impl Assembler {
         match line {
             Line::Event(head) => self.open_event(number, head),
             Line::CheckException { old, new } => return self.announce_exception(number, old, new),
-            Line::Servicing { vector, virtual_interrupt } => {
-                self.announce(number, vector as u8, if virtual_interrupt { Origin::Virtual } else { Origin::Hardware });
+            Line::Servicing {
+                vector,
+                virtual_interrupt,
+            } => {
+                self.announce(
+                    number,
+                    vector as u8,
+                    if virtual_interrupt {
+                        Origin::Virtual
+                    } else {
+                        Origin::Hardware
+                    },
+                );
             }
             Line::Fatal(why) => {
-                self.open = Open::Fatal { line: number, why: why.to_owned(), registers: Registers::default() };
+                self.open = Open::Fatal {
+                    line: number,
+                    why: why.to_owned(),
+                    registers: Registers::default(),
+                };
             }
             Line::TripleFault => return Some(Item::TripleFault { line: number }),
             Line::Reset { cpu } => return Some(Item::Reset { line: number, cpu }),
             Line::SmmEnter => return Some(Item::Smm),
             Line::VmRun => return Some(Item::VmRun),
-            Line::VmExit { code, rip } => return Some(Item::VmExit { line: number, code, rip }),
+            Line::VmExit { code, rip } => {
+                return Some(Item::VmExit {
+                    line: number,
+                    code,
+                    rip,
+                });
+            }
             Line::Unknown => self.unknown += 1,
             _ => {}
         }
@@ -176,7 +216,12 @@ impl Assembler {
 
     fn open_event(&mut self, line: u64, head: Head) {
         let origin = self.origin(line, &head);
-        self.open = Open::Event(Box::new(Event { line, head, origin, registers: Registers::default() }));
+        self.open = Open::Event(Box::new(Event {
+            line,
+            head,
+            origin,
+            registers: Registers::default(),
+        }));
     }
 
     fn announce_exception(&mut self, line: u64, old: u32, new: u32) -> Option<Item> {
@@ -194,23 +239,32 @@ impl Assembler {
         if self.waiting.len() == WAITING {
             self.waiting.pop_front();
         }
-        self.waiting.push_back(Announcement { line, vector, origin });
+        self.waiting.push_back(Announcement {
+            line,
+            vector,
+            origin,
+        });
     }
 
     fn origin(&mut self, line: u64, head: &Head) -> Origin {
         if head.software {
             return Origin::Software;
         }
-        self.waiting.retain(|a| line.saturating_sub(a.line) <= PATIENCE);
+        self.waiting
+            .retain(|a| line.saturating_sub(a.line) <= PATIENCE);
         let newest = self.waiting.iter().rposition(|a| a.vector == head.vector);
-        newest.and_then(|at| self.waiting.remove(at)).map_or(Origin::Unannounced, |a| a.origin)
+        newest
+            .and_then(|at| self.waiting.remove(at))
+            .map_or(Origin::Unannounced, |a| a.origin)
     }
 }
 
 /// Two exceptions make a double fault: SDM 3A "Interrupt 8-Double Fault Exception (#DF)".
 fn is_double_fault(old: Option<u8>, new: u8) -> bool {
     let contributory = |vector: u8| vector == 0 || (10..=13).contains(&vector);
-    old.is_some_and(|old| (contributory(old) && contributory(new)) || (old == 14 && (contributory(new) || new == 14)))
+    old.is_some_and(|old| {
+        (contributory(old) && contributory(new)) || (old == 14 && (contributory(new) || new == 14))
+    })
 }
 
 #[cfg(test)]
@@ -233,13 +287,37 @@ mod tests {
 
     #[test]
     fn vector_8_tells_its_origins_apart() {
-        assert_eq!(origin_after(&["Servicing hardware INT=0x08"]), Origin::Hardware);
-        assert_eq!(origin_after(&["check_exception old: 0xe new 0xe"]), Origin::Exception { old: Some(14), new: 14 });
-        assert_eq!(origin_after(&["check_exception old: 0xd new 0x6"]), Origin::Unannounced);
+        assert_eq!(
+            origin_after(&["Servicing hardware INT=0x08"]),
+            Origin::Hardware
+        );
+        assert_eq!(
+            origin_after(&["check_exception old: 0xe new 0xe"]),
+            Origin::Exception {
+                old: Some(14),
+                new: 14
+            }
+        );
+        assert_eq!(
+            origin_after(&["check_exception old: 0xd new 0x6"]),
+            Origin::Unannounced
+        );
         assert_eq!(origin_after(&[]), Origin::Unannounced);
-        let both = ["Servicing hardware INT=0x08", "check_exception old: 0xe new 0xe"];
-        assert_eq!(origin_after(&both), Origin::Exception { old: Some(14), new: 14 });
-        let stale: Vec<&str> = [both[0]].into_iter().chain(vec!["SMM: after RSM"; 70]).collect();
+        let both = [
+            "Servicing hardware INT=0x08",
+            "check_exception old: 0xe new 0xe",
+        ];
+        assert_eq!(
+            origin_after(&both),
+            Origin::Exception {
+                old: Some(14),
+                new: 14
+            }
+        );
+        let stale: Vec<&str> = [both[0]]
+            .into_iter()
+            .chain(vec!["SMM: after RSM"; 70])
+            .collect();
         assert_eq!(origin_after(&stale), Origin::Unannounced);
     }
 

@@ -96,14 +96,22 @@ pub(super) fn decode(text: &str) -> Line<'_> {
 fn announcement(text: &str) -> Option<Line<'_>> {
     if let Some(rest) = text.strip_prefix("check_exception old: 0x") {
         let (old, new) = rest.split_once(" new 0x")?;
-        return Some(Line::CheckException { old: hex32(old)?, new: hex32(new)? });
+        return Some(Line::CheckException {
+            old: hex32(old)?,
+            new: hex32(new)?,
+        });
     }
     if let Some(rest) = text.strip_prefix("Servicing ") {
         let (what, vector) = rest.split_once("INT=0x")?;
-        return Some(Line::Servicing { vector: hex32(vector)?, virtual_interrupt: what.starts_with("virtual") });
+        return Some(Line::Servicing {
+            vector: hex32(vector)?,
+            virtual_interrupt: what.starts_with("virtual"),
+        });
     }
     if let Some(rest) = text.strip_prefix("CPU Reset (CPU ") {
-        return Some(Line::Reset { cpu: rest.strip_suffix(')')?.parse().ok()? });
+        return Some(Line::Reset {
+            cpu: rest.strip_suffix(')')?.parse().ok()?,
+        });
     }
     match text {
         "Triple fault" => Some(Line::TripleFault),
@@ -123,13 +131,19 @@ fn svm(text: &str) -> Option<Line<'_>> {
     let fields = text.strip_prefix("vmexit(")?.strip_suffix(")!")?;
     let mut fields = fields.split(", ");
     let code = hex32(fields.next()?)?;
-    Some(Line::VmExit { code, rip: hex64(fields.last()?)? })
+    Some(Line::VmExit {
+        code,
+        rip: hex64(fields.last()?)?,
+    })
 }
 
 /// `     0: v=0e e=0002 i=0 cpl=0 IP=0008:00000000001000b4 pc=... SP=0010:... CR2=...`
 fn head(text: &str) -> Option<Head> {
     let (number, rest) = text.split_once(": v=")?;
-    let mut head = Head { number: number.trim_start().parse().ok()?, ..Head::default() };
+    let mut head = Head {
+        number: number.trim_start().parse().ok()?,
+        ..Head::default()
+    };
     let mut words = rest.split_ascii_whitespace();
     head.vector = u8::from_str_radix(words.next()?, 16).ok()?;
     head.error = hex32(words.next()?.strip_prefix("e=")?)?;
@@ -140,18 +154,24 @@ fn head(text: &str) -> Option<Head> {
     head.rip = hex64(rip)?;
     head.pc = hex64(words.next()?.strip_prefix("pc=")?)?;
     head.rsp = hex64(words.next()?.strip_prefix("SP=")?.split_once(':')?.1)?;
-    head.cr2 = words.next().and_then(|w| w.strip_prefix("CR2=")).and_then(hex64);
+    head.cr2 = words
+        .next()
+        .and_then(|w| w.strip_prefix("CR2="))
+        .and_then(hex64);
     Some(head)
 }
 
 /// Names that begin the lines of a register dump and that nothing is read from.
 const DUMP: [&str; 20] = [
-    "EAX=", "ESI=", "EIP=", "RAX=", "RSI=", "R8 =", "R12=", "RIP=", "ES =", "SS =", "DS =", "FS =", "GS =", "LDT=", "DR0=",
-    "DR6=", "CCS=", "FCW=", "FPR", "XMM",
+    "EAX=", "ESI=", "EIP=", "RAX=", "RSI=", "R8 =", "R12=", "RIP=", "ES =", "SS =", "DS =", "FS =",
+    "GS =", "LDT=", "DR0=", "DR6=", "CCS=", "FCW=", "FPR", "XMM",
 ];
 
 fn dump(text: &str) -> Option<Line<'_>> {
-    if DUMP.iter().any(|name| text.starts_with(name)) || text.starts_with("YMM") || text.starts_with("Opmask") {
+    if DUMP.iter().any(|name| text.starts_with(name))
+        || text.starts_with("YMM")
+        || text.starts_with("Opmask")
+    {
         return Some(Line::Dump);
     }
     let (name, rest) = text.split_once('=')?;
@@ -179,7 +199,10 @@ fn segment(text: &str) -> Option<Segment> {
 
 fn table(text: &str) -> Option<Table> {
     let mut words = text.split_ascii_whitespace();
-    Some(Table { base: hex64(words.next()?)?, limit: hex32(words.next()?)? })
+    Some(Table {
+        base: hex64(words.next()?)?,
+        limit: hex32(words.next()?)?,
+    })
 }
 
 /// What follows `CR0=`: `00000011 CR2=00000000 CR3=00000000 CR4=00000000`
@@ -213,29 +236,79 @@ mod tests {
     #[test]
     fn head_of_a_page_fault() {
         let text = "     0: v=0e e=0002 i=0 cpl=3 IP=0008:00000000001000b4 pc=00000000001000b5 SP=0010:0000000000107000 CR2=0000000000106ffc";
-        let Line::Event(head) = decode(text) else { panic!("not an event") };
+        let Line::Event(head) = decode(text) else {
+            panic!("not an event")
+        };
         assert_eq!((head.vector, head.error, head.cpl, head.cs), (14, 2, 3, 8));
-        assert_eq!((head.rip, head.pc, head.rsp, head.cr2), (0x1000b4, 0x1000b5, 0x107000, Some(0x106ffc)));
+        assert_eq!(
+            (head.rip, head.pc, head.rsp, head.cr2),
+            (0x1000b4, 0x1000b5, 0x107000, Some(0x106ffc))
+        );
     }
 
     #[test]
     fn announcements() {
-        assert_eq!(decode("check_exception old: 0xffffffff new 0xe"), Line::CheckException { old: !0, new: 14 });
-        assert_eq!(decode("Servicing hardware INT=0x08"), Line::Servicing { vector: 8, virtual_interrupt: false });
-        assert_eq!(decode("Servicing virtual hardware INT=0x30"), Line::Servicing { vector: 0x30, virtual_interrupt: true });
+        assert_eq!(
+            decode("check_exception old: 0xffffffff new 0xe"),
+            Line::CheckException { old: !0, new: 14 }
+        );
+        assert_eq!(
+            decode("Servicing hardware INT=0x08"),
+            Line::Servicing {
+                vector: 8,
+                virtual_interrupt: false
+            }
+        );
+        assert_eq!(
+            decode("Servicing virtual hardware INT=0x30"),
+            Line::Servicing {
+                vector: 0x30,
+                virtual_interrupt: true
+            }
+        );
         assert_eq!(decode("CPU Reset (CPU 3)"), Line::Reset { cpu: 3 });
-        assert_eq!(decode("qemu: fatal: invalid tss type"), Line::Fatal("invalid tss type"));
+        assert_eq!(
+            decode("qemu: fatal: invalid tss type"),
+            Line::Fatal("invalid tss type")
+        );
         let exit = "vmexit(00000081, 0000000000000000, 0000000000000000, 000000000010017a)!";
-        assert_eq!(decode(exit), Line::VmExit { code: 0x81, rip: 0x10017a });
+        assert_eq!(
+            decode(exit),
+            Line::VmExit {
+                code: 0x81,
+                rip: 0x10017a
+            }
+        );
     }
 
     #[test]
     fn registers_of_both_widths() {
-        let tr = Segment { selector: 0x28, base: 0x1234, limit: 0x67, flags: 0x8b00 };
-        assert_eq!(decode("TR =0028 0000000000001234 00000067 00008b00 DPL=0 TSS64-busy"), Line::Tr(tr));
-        assert_eq!(decode("IDT=     00101000 000007ff"), Line::Idt(Table { base: 0x101000, limit: 0x7ff }));
-        let control = Line::Control { cr0: 0x11, cr3: 0x1000, cr4: 0x20 };
-        assert_eq!(decode("CR0=00000011 CR2=00000000 CR3=00001000 CR4=00000020"), control);
+        let tr = Segment {
+            selector: 0x28,
+            base: 0x1234,
+            limit: 0x67,
+            flags: 0x8b00,
+        };
+        assert_eq!(
+            decode("TR =0028 0000000000001234 00000067 00008b00 DPL=0 TSS64-busy"),
+            Line::Tr(tr)
+        );
+        assert_eq!(
+            decode("IDT=     00101000 000007ff"),
+            Line::Idt(Table {
+                base: 0x101000,
+                limit: 0x7ff
+            })
+        );
+        let control = Line::Control {
+            cr0: 0x11,
+            cr3: 0x1000,
+            cr4: 0x20,
+        };
+        assert_eq!(
+            decode("CR0=00000011 CR2=00000000 CR3=00001000 CR4=00000020"),
+            control
+        );
         assert_eq!(decode("EFER=0000000000001500"), Line::Efer(0x1500));
     }
 

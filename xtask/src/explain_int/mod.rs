@@ -26,7 +26,7 @@ const ELF: &str = "target/x86_64-unknown-none/release/nestling";
 
 /// What to explain, and how much of it.
 #[derive(clap::Args, Debug, Clone, Default)]
-pub struct Args {
+pub(crate) struct Args {
     /// The log (`run --int-log F` records one); `-` reads standard input
     log: PathBuf,
     /// The hypervisor's ELF file
@@ -50,9 +50,13 @@ pub struct Args {
 }
 
 /// Explains one log on standard output.
-pub fn run(args: &Args) -> Result<()> {
+pub(crate) fn main(args: &Args) -> Result<()> {
     let host = host_symbols(args.elf.as_deref())?;
-    let guests = args.guest_elf.iter().map(|path| Symbols::read(path)).collect::<Result<Vec<_>>>()?;
+    let guests = args
+        .guest_elf
+        .iter()
+        .map(|path| Symbols::read(path))
+        .collect::<Result<Vec<_>>>()?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     let result = explain_path(args, host, guests, &mut out).and_then(|()| Ok(out.flush()?));
     match result {
@@ -61,7 +65,12 @@ pub fn run(args: &Args) -> Result<()> {
     }
 }
 
-fn explain_path(args: &Args, host: Symbols, guests: Vec<Symbols>, out: &mut impl Write) -> Result<()> {
+fn explain_path(
+    args: &Args,
+    host: Symbols,
+    guests: Vec<Symbols>,
+    out: &mut impl Write,
+) -> Result<()> {
     if args.log == Path::new("-") {
         return reader::explain(std::io::stdin().lock(), args, host, guests, out);
     }
@@ -69,8 +78,15 @@ fn explain_path(args: &Args, host: Symbols, guests: Vec<Symbols>, out: &mut impl
     if args.log.is_dir() {
         bail!("{name} is a directory, not a log");
     }
-    let file = std::fs::File::open(&args.log).with_context(|| format!("cannot open the log {name}"))?;
-    reader::explain(std::io::BufReader::with_capacity(1 << 20, file), args, host, guests, out)
+    let file =
+        std::fs::File::open(&args.log).with_context(|| format!("cannot open the log {name}"))?;
+    reader::explain(
+        std::io::BufReader::with_capacity(1 << 20, file),
+        args,
+        host,
+        guests,
+        out,
+    )
 }
 
 /// The default ELF may be missing (a warning), one that was named may not.
@@ -80,7 +96,9 @@ fn host_symbols(path: Option<&Path>) -> Result<Symbols> {
         Some(path) => Symbols::read(path),
         None if default.exists() => Symbols::read(&default),
         None => {
-            eprintln!("no {ELF}: no names of ours, host and guest are not told apart (`cargo xtask build`, or --elf F)");
+            eprintln!(
+                "no {ELF}: no names of ours, host and guest are not told apart (`cargo xtask build`, or --elf F)"
+            );
             Ok(Symbols::default())
         }
     }
@@ -88,7 +106,9 @@ fn host_symbols(path: Option<&Path>) -> Result<Symbols> {
 
 /// `head` closed its end: enough was read.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 fn vector(text: &str) -> Result<u8, String> {
@@ -97,5 +117,7 @@ fn vector(text: &str) -> Result<u8, String> {
         Some(hex) => u8::from_str_radix(hex, 16).ok(),
         None => text.parse().ok(),
     };
-    named.or(number).ok_or_else(|| format!("{text:?} is no vector: 0 to 255, 0x00 to 0xff, or a name such as #PF"))
+    named.or(number).ok_or_else(|| {
+        format!("{text:?} is no vector: 0 to 255, 0x00 to 0xff, or a name such as #PF")
+    })
 }

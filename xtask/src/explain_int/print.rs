@@ -25,7 +25,13 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn new(event: Event, level: Level, cpu: Option<usize>, place: String, function: Option<String>) -> Run {
+    pub(super) fn new(
+        event: Event,
+        level: Level,
+        cpu: Option<usize>,
+        place: String,
+        function: Option<String>,
+    ) -> Run {
         Run {
             first_line: event.line,
             last_line: event.line,
@@ -44,7 +50,13 @@ impl Run {
     }
 
     /// Takes the event into the run if it is the same again. Interrupts need only the same function.
-    pub(super) fn absorb(&mut self, event: &Event, level: Level, cpu: Option<usize>, function: Option<&str>) -> bool {
+    pub(super) fn absorb(
+        &mut self,
+        event: &Event,
+        level: Level,
+        cpu: Option<usize>,
+        function: Option<&str>,
+    ) -> bool {
         let (a, b) = (&self.event.head, &event.head);
         let same_rip = a.rip == b.rip && a.cs == b.cs;
         let same_function = self.function.is_some() && self.function.as_deref() == function;
@@ -77,7 +89,11 @@ impl<W: Write> Printer<W> {
         if self.quiet {
             return Ok(());
         }
-        writeln!(self.out, "{:>8} {:>8} {:<8} {:<3} {:<3} {:<8} what, where", "line", "event", "level", "cpu", "cpl", "vector")
+        writeln!(
+            self.out,
+            "{:>8} {:>8} {:<8} {:<3} {:<3} {:<8} what, where",
+            "line", "event", "level", "cpu", "cpl", "vector"
+        )
     }
 
     pub(super) fn run(&mut self, run: &Run) -> std::io::Result<()> {
@@ -85,9 +101,17 @@ impl<W: Write> Printer<W> {
             return Ok(());
         }
         let head = &run.event.head;
-        let cpu = run.cpu.map_or_else(|| "-".to_owned(), |cpu| cpu.to_string());
-        let cr2 = head.cr2.map_or_else(String::new, |cr2| format!(" CR2={cr2:#x}"));
-        let again = if run.count > 1 { format!("  x {} (to line {})", run.count, run.last_line) } else { String::new() };
+        let cpu = run
+            .cpu
+            .map_or_else(|| "-".to_owned(), |cpu| cpu.to_string());
+        let cr2 = head
+            .cr2
+            .map_or_else(String::new, |cr2| format!(" CR2={cr2:#x}"));
+        let again = if run.count > 1 {
+            format!("  x {} (to line {})", run.count, run.last_line)
+        } else {
+            String::new()
+        };
         let level = run.level.name();
         let meaning = decode::meaning(&run.event);
         writeln!(

@@ -26,10 +26,16 @@ pub(super) fn explain(
     let mut assembler = Assembler::new();
     let mut bytes = Vec::new();
     let mut number = 0;
-    while read_line(&mut log, &mut bytes).with_context(|| format!("reading the log after line {number}"))? {
+    while read_line(&mut log, &mut bytes)
+        .with_context(|| format!("reading the log after line {number}"))?
+    {
         number += 1;
         let text = String::from_utf8_lossy(&bytes);
-        for item in assembler.take(number, line::decode(&text)).into_iter().flatten() {
+        for item in assembler
+            .take(number, line::decode(&text))
+            .into_iter()
+            .flatten()
+        {
             reader.item(item)?;
         }
     }
@@ -73,7 +79,10 @@ impl<'a, W: Write> Reader<'a, W> {
             args,
             host,
             guests,
-            printer: Printer { out, quiet: args.summary },
+            printer: Printer {
+                out,
+                quiet: args.summary,
+            },
             run: None,
             levels: Levels::default(),
             cpus: Vec::new(),
@@ -92,15 +101,22 @@ impl<'a, W: Write> Reader<'a, W> {
             Item::VmExit { line, code, rip } => return self.vm_exit(line, code, rip),
             Item::Smm => self.summary.smm += 1,
             Item::Reset { line, cpu } => return self.reset(line, cpu),
-            Item::Shutdown { line, new } if self.wanted(line) => chain::shutdown(&mut self.diagnoses, line, new),
-            Item::Fatal { line, why, registers } if self.wanted(line) => {
+            Item::Shutdown { line, new } if self.wanted(line) => {
+                chain::shutdown(&mut self.diagnoses, line, new)
+            }
+            Item::Fatal {
+                line,
+                why,
+                registers,
+            } if self.wanted(line) => {
                 self.flush()?;
                 self.printer.note(line, &format!("QEMU: fatal: {why}"))?;
                 self.diagnoses.fatal(line, &why, &registers);
             }
             Item::TripleFault { line } if self.wanted(line) => {
                 self.flush()?;
-                self.printer.note(line, "triple fault: QEMU resets the machine")?;
+                self.printer
+                    .note(line, "triple fault: QEMU resets the machine")?;
                 chain::triple_fault(&mut self.diagnoses);
             }
             Item::Shutdown { .. } | Item::Fatal { .. } | Item::TripleFault { .. } => {}
@@ -130,7 +146,13 @@ impl<'a, W: Write> Reader<'a, W> {
         self.summary.exit(code);
         self.flush()?;
         let place = name_in(&self.guests, rip).map_or_else(String::new, |name| format!(" {name}"));
-        Ok(self.printer.note(line, &format!("guest    #VMEXIT {} at {rip:#x}{place}", decode::exit_code(code)))?)
+        Ok(self.printer.note(
+            line,
+            &format!(
+                "guest    #VMEXIT {} at {rip:#x}{place}",
+                decode::exit_code(code)
+            ),
+        )?)
     }
 
     fn event(&mut self, event: Event) -> Result<()> {
@@ -141,13 +163,21 @@ impl<'a, W: Write> Reader<'a, W> {
         let cpu = self.cpu(&event, level);
         self.summary.event(&event, level);
         let (host, guests) = (&self.host, &self.guests);
-        self.diagnoses.event(&event, level, &|| place(host, guests, &event, level));
+        self.diagnoses
+            .event(&event, level, &|| place(host, guests, &event, level));
         if self.args.vector.is_some_and(|v| v != event.head.vector) {
             return Ok(());
         }
-        let function = self.program(level).iter().find_map(|s| s.function(event.head.pc));
+        let function = self
+            .program(level)
+            .iter()
+            .find_map(|s| s.function(event.head.pc));
         let function = function.map(str::to_owned);
-        if self.run.as_mut().is_some_and(|run| run.absorb(&event, level, cpu, function.as_deref())) {
+        if self
+            .run
+            .as_mut()
+            .is_some_and(|run| run.absorb(&event, level, cpu, function.as_deref()))
+        {
             return Ok(());
         }
         self.flush()?;
@@ -190,7 +220,10 @@ impl<'a, W: Write> Reader<'a, W> {
         self.flush()?;
         let total = self.summary.total();
         if total == 0 && self.summary.resets == 0 && assembler.unknown > 0 {
-            bail!("no event of QEMU's `-d int` in {lines} lines ({} not understood): is this the log of `run --int-log`?", assembler.unknown);
+            bail!(
+                "no event of QEMU's `-d int` in {lines} lines ({} not understood): is this the log of `run --int-log`?",
+                assembler.unknown
+            );
         }
         let out = &mut self.printer.out;
         write_diagnoses(out, &mut self.diagnoses)?;
@@ -200,7 +233,11 @@ impl<'a, W: Write> Reader<'a, W> {
             writeln!(out, "{} lines not understood, skipped", assembler.unknown)?;
         }
         if assembler.truncated > 0 {
-            writeln!(out, "{} events with a register dump cut short", assembler.truncated)?;
+            writeln!(
+                out,
+                "{} events with a register dump cut short",
+                assembler.truncated
+            )?;
         }
         Ok(())
     }

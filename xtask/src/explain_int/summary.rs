@@ -20,7 +20,10 @@ pub(super) struct Summary {
 
 impl Summary {
     pub(super) fn event(&mut self, event: &Event, level: Level) {
-        let row = self.vectors.entry((event.head.vector, decode::name(event))).or_default();
+        let row = self
+            .vectors
+            .entry((event.head.vector, decode::name(event)))
+            .or_default();
         row[level as usize] += 1;
     }
 
@@ -35,23 +38,35 @@ impl Summary {
 
     pub(super) fn write(&self, out: &mut impl Write) -> std::io::Result<()> {
         self.write_vectors(out)?;
-        writeln!(out, "resets of a CPU: {}, SMM entries: {}", self.resets, self.smm)?;
+        writeln!(
+            out,
+            "resets of a CPU: {}, SMM entries: {}",
+            self.resets, self.smm
+        )?;
         if self.vm_runs == 0 && self.exits.is_empty() {
             return Ok(());
         }
         writeln!(out, "VM entries: {}, #VMEXITs by code:", self.vm_runs)?;
-        self.exits.iter().try_for_each(|(code, count)| writeln!(out, "{:<16} {count:>9}", decode::exit_code(*code)))
+        self.exits.iter().try_for_each(|(code, count)| {
+            writeln!(out, "{:<16} {count:>9}", decode::exit_code(*code))
+        })
     }
 
     fn write_vectors(&self, out: &mut impl Write) -> std::io::Result<()> {
-        let shown: Vec<Level> =
-            Level::ALL.into_iter().filter(|level| self.vectors.values().any(|row| row[*level as usize] > 0)).collect();
+        let shown: Vec<Level> = Level::ALL
+            .into_iter()
+            .filter(|level| self.vectors.values().any(|row| row[*level as usize] > 0))
+            .collect();
         write!(out, "\n{:<16}", "vector")?;
-        shown.iter().try_for_each(|level| write!(out, " {:>9}", level.name()))?;
+        shown
+            .iter()
+            .try_for_each(|level| write!(out, " {:>9}", level.name()))?;
         writeln!(out)?;
         for ((_, name), row) in &self.vectors {
             write!(out, "{name:<16}")?;
-            shown.iter().try_for_each(|level| write!(out, " {:>9}", row[*level as usize]))?;
+            shown
+                .iter()
+                .try_for_each(|level| write!(out, " {:>9}", row[*level as usize]))?;
             writeln!(out)?;
         }
         Ok(())
@@ -59,16 +74,31 @@ impl Summary {
 }
 
 /// The diagnoses, in the log's order.
-pub(super) fn write_diagnoses(out: &mut impl Write, diagnoses: &mut Diagnoses) -> std::io::Result<()> {
+pub(super) fn write_diagnoses(
+    out: &mut impl Write,
+    diagnoses: &mut Diagnoses,
+) -> std::io::Result<()> {
     diagnoses.found.sort_by_key(|d| d.line);
     if diagnoses.found.is_empty() {
         return writeln!(out, "\nNo well-known confusion in this log.");
     }
     for found in &diagnoses.found {
-        let times = if found.count > 1 { format!(", {} times", found.count) } else { String::new() };
-        let level = if found.level == Level::Unknown { "" } else { found.level.name() };
+        let times = if found.count > 1 {
+            format!(", {} times", found.count)
+        } else {
+            String::new()
+        };
+        let level = if found.level == Level::Unknown {
+            ""
+        } else {
+            found.level.name()
+        };
         let separator = if level.is_empty() { "" } else { ", " };
-        writeln!(out, "\nline {}{separator}{level}{times}: {}", found.line, found.what)?;
+        writeln!(
+            out,
+            "\nline {}{separator}{level}{times}: {}",
+            found.line, found.what
+        )?;
         writeln!(out, "  -> {}", found.fix)?;
     }
     Ok(())

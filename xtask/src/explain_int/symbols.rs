@@ -21,9 +21,13 @@ pub(super) struct Symbols {
 impl Symbols {
     /// Reads the symbol table of an ELF file.
     pub(super) fn read(path: &Path) -> Result<Symbols> {
-        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let file = object::File::parse(&*bytes).with_context(|| format!("{} is no ELF file", path.display()))?;
-        Ok(Self::sorted(file.symbols().filter_map(|s| symbol(&s)).collect()))
+        let bytes =
+            std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let file = object::File::parse(&*bytes)
+            .with_context(|| format!("{} is no ELF file", path.display()))?;
+        Ok(Self::sorted(
+            file.symbols().filter_map(|s| symbol(&s)).collect(),
+        ))
     }
 
     fn sorted(mut symbols: Vec<Symbol>) -> Symbols {
@@ -39,7 +43,11 @@ impl Symbols {
     pub(super) fn name(&self, address: u64) -> Option<String> {
         let symbol = self.covering(address)?;
         let offset = address - symbol.address;
-        Some(if offset == 0 { symbol.name.clone() } else { format!("{}+{offset:#x}", symbol.name) })
+        Some(if offset == 0 {
+            symbol.name.clone()
+        } else {
+            format!("{}+{offset:#x}", symbol.name)
+        })
     }
 
     /// The function's name alone.
@@ -69,13 +77,23 @@ const UNSIZED: u64 = 0x1000;
 
 fn symbol<'a>(symbol: &impl ObjectSymbol<'a>) -> Option<Symbol> {
     let kind = symbol.kind();
-    if symbol.is_undefined() || !matches!(kind, SymbolKind::Text | SymbolKind::Data | SymbolKind::Unknown | SymbolKind::Label) {
+    if symbol.is_undefined()
+        || !matches!(
+            kind,
+            SymbolKind::Text | SymbolKind::Data | SymbolKind::Unknown | SymbolKind::Label
+        )
+    {
         return None;
     }
     let name = symbol.name().ok().filter(|n| !n.is_empty())?;
     let data = kind == SymbolKind::Data;
     let name = format!("{:#}", rustc_demangle::demangle(name));
-    Some(Symbol { address: symbol.address(), size: symbol.size(), data, name })
+    Some(Symbol {
+        address: symbol.address(),
+        size: symbol.size(),
+        data,
+        name,
+    })
 }
 
 #[cfg(test)]
@@ -96,7 +114,12 @@ fn nm_line(line: &str) -> Option<Symbol> {
         _ => return None,
     };
     let data = matches!(letter, "b" | "B" | "d" | "D");
-    Some(Symbol { address: hex(words[0])?, size, data, name: name.to_owned() })
+    Some(Symbol {
+        address: hex(words[0])?,
+        size,
+        data,
+        name: name.to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -106,18 +129,29 @@ mod tests {
     #[test]
     fn reads_the_program_that_runs_this_test() {
         let symbols = Symbols::read(&std::env::current_exe().unwrap()).unwrap();
-        assert!(symbols.symbols.iter().any(|s| s.name.contains("reads_the_program_that_runs_this_test")));
+        assert!(
+            symbols
+                .symbols
+                .iter()
+                .any(|s| s.name.contains("reads_the_program_that_runs_this_test"))
+        );
     }
 
     #[test]
     fn a_text_file_is_a_clear_error() {
-        let error = Symbols::read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))).err().unwrap();
+        let error = Symbols::read(Path::new(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/Cargo.toml"
+        )))
+        .err()
+        .unwrap();
         assert!(error.to_string().contains("is no ELF file"), "{error}");
     }
 
     #[test]
     fn offsets_sizes_and_labels() {
-        let symbols = Symbols::of_nm("00001000 00000010 T f\n00002000 t label\n00003000 00000100 b idt\n");
+        let symbols =
+            Symbols::of_nm("00001000 00000010 T f\n00002000 t label\n00003000 00000100 b idt\n");
         assert_eq!(symbols.name(0x1000).unwrap(), "f");
         assert_eq!(symbols.name(0x100f).unwrap(), "f+0xf");
         assert_eq!(symbols.name(0x1010), None);

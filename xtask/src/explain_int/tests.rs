@@ -20,11 +20,18 @@ fn read(name: &str) -> String {
 fn symbols(name: &str) -> (Symbols, Symbols) {
     let text = read(&format!("{name}.symbols"));
     let (guest, host): (Vec<&str>, Vec<&str>) = text.lines().partition(|l| l.contains(" guest"));
-    (Symbols::of_nm(&host.join("\n")), Symbols::of_nm(&guest.join("\n")))
+    (
+        Symbols::of_nm(&host.join("\n")),
+        Symbols::of_nm(&guest.join("\n")),
+    )
 }
 
 fn args() -> Args {
-    Args { from: 1, to: u64::MAX, ..Args::default() }
+    Args {
+        from: 1,
+        to: u64::MAX,
+        ..Args::default()
+    }
 }
 
 fn explain_text(log: &[u8], args: &Args, host: Symbols, guest: Symbols) -> anyhow::Result<String> {
@@ -66,30 +73,81 @@ fn a_storm_is_named() {
     let (host, guest) = symbols("timer_storm");
     let text = explain_text(block.as_bytes(), &args(), host, guest).unwrap();
     assert!(text.contains("x 1500 (to line 29982)"), "{text}");
-    assert!(text.contains("1500 interrupts of vector 20 at one RIP"), "{text}");
+    assert!(
+        text.contains("1500 interrupts of vector 20 at one RIP"),
+        "{text}"
+    );
 }
 
 #[test]
 fn range_vector_and_summary() {
-    let only = explain("triple_fault", &Args { vector: Some(13), ..args() });
-    assert_eq!(only.lines().filter(|l| l.contains("0008:0x") && !l.starts_with("line")).count(), 1, "{only}");
-    let none = explain("triple_fault", &Args { from: 2, to: 20, ..args() });
-    assert!(none.contains("No well-known confusion") && none.contains(", 0 events"), "{none}");
-    let summary = explain("triple_fault", &Args { summary: true, ..args() });
-    assert!(summary.starts_with("\nline 30") && !summary.contains("what, where"), "{summary}");
+    let only = explain(
+        "triple_fault",
+        &Args {
+            vector: Some(13),
+            ..args()
+        },
+    );
+    assert_eq!(
+        only.lines()
+            .filter(|l| l.contains("0008:0x") && !l.starts_with("line"))
+            .count(),
+        1,
+        "{only}"
+    );
+    let none = explain(
+        "triple_fault",
+        &Args {
+            from: 2,
+            to: 20,
+            ..args()
+        },
+    );
+    assert!(
+        none.contains("No well-known confusion") && none.contains(", 0 events"),
+        "{none}"
+    );
+    let summary = explain(
+        "triple_fault",
+        &Args {
+            summary: true,
+            ..args()
+        },
+    );
+    assert!(
+        summary.starts_with("\nline 30") && !summary.contains("what, where"),
+        "{summary}"
+    );
 }
 
 #[test]
 fn without_symbols_the_level_is_not_guessed() {
     let log = read("svm_guest.log");
-    let text = explain_text(log.as_bytes(), &args(), Symbols::default(), Symbols::default()).unwrap();
+    let text = explain_text(
+        log.as_bytes(),
+        &args(),
+        Symbols::default(),
+        Symbols::default(),
+    )
+    .unwrap();
     assert!(!text.contains("guest") && !text.contains("host"), "{text}");
 }
 
 #[test]
 fn a_file_that_is_no_log_is_a_clear_error() {
-    let error = explain_text(b"#!/bin/sh\nexit\n", &args(), Symbols::default(), Symbols::default()).unwrap_err();
-    assert!(error.to_string().contains("no event of QEMU's `-d int` in 2 lines (2 not understood)"), "{error}");
+    let error = explain_text(
+        b"#!/bin/sh\nexit\n",
+        &args(),
+        Symbols::default(),
+        Symbols::default(),
+    )
+    .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("no event of QEMU's `-d int` in 2 lines (2 not understood)"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -97,7 +155,10 @@ fn a_line_without_end_is_cut() {
     let mut log = vec![b'x'; 1 << 16];
     log.extend_from_slice(b"\nCPU Reset (CPU 0)\n");
     let text = explain_text(&log, &args(), Symbols::default(), Symbols::default()).unwrap();
-    assert!(text.contains("2 lines, 0 events\n1 lines not understood"), "{text}");
+    assert!(
+        text.contains("2 lines, 0 events\n1 lines not understood"),
+        "{text}"
+    );
 }
 
 #[test]
