@@ -180,38 +180,27 @@ impl Assembler {
                 vector,
                 virtual_interrupt,
             } => {
-                self.announce(
-                    number,
-                    vector as u8,
-                    if virtual_interrupt {
-                        Origin::Virtual
-                    } else {
-                        Origin::Hardware
-                    },
-                );
-            }
-            Line::Fatal(why) => {
-                self.open = Open::Fatal {
-                    line: number,
-                    why: why.to_owned(),
-                    registers: Registers::default(),
+                let origin = if virtual_interrupt {
+                    Origin::Virtual
+                } else {
+                    Origin::Hardware
                 };
+                self.announce(number, vector as u8, origin);
             }
-            Line::TripleFault => return Some(Item::TripleFault { line: number }),
-            Line::Reset { cpu } => return Some(Item::Reset { line: number, cpu }),
-            Line::SmmEnter => return Some(Item::Smm),
-            Line::VmRun => return Some(Item::VmRun),
-            Line::VmExit { code, rip } => {
-                return Some(Item::VmExit {
-                    line: number,
-                    code,
-                    rip,
-                });
-            }
+            Line::Fatal(why) => self.open_fatal(number, why),
             Line::Unknown => self.unknown += 1,
-            _ => {}
+            other => return item(number, other),
         }
         None
+    }
+
+    fn open_fatal(&mut self, line: u64, why: &str) {
+        let registers = Registers::default();
+        self.open = Open::Fatal {
+            line,
+            why: why.to_owned(),
+            registers,
+        };
     }
 
     fn open_event(&mut self, line: u64, head: Head) {
@@ -256,6 +245,18 @@ impl Assembler {
         newest
             .and_then(|at| self.waiting.remove(at))
             .map_or(Origin::Unannounced, |a| a.origin)
+    }
+}
+
+/// The item that a line is by itself.
+fn item(line: u64, text: Line<'_>) -> Option<Item> {
+    match text {
+        Line::TripleFault => Some(Item::TripleFault { line }),
+        Line::Reset { cpu } => Some(Item::Reset { line, cpu }),
+        Line::SmmEnter => Some(Item::Smm),
+        Line::VmRun => Some(Item::VmRun),
+        Line::VmExit { code, rip } => Some(Item::VmExit { line, code, rip }),
+        _ => None,
     }
 }
 

@@ -31,30 +31,30 @@ pub(super) fn check(source: &Source, findings: &mut Vec<Finding>, lengths: &mut 
         .count()
         .saturating_sub(tests + measure.rows);
     if counted > FILE {
-        let what = format!(
-            "{counted} lines without tests and table rows, more than {FILE} (design, rule 12)"
-        );
         findings.push(Finding {
             path: source.path.clone(),
             line: 1,
-            what,
+            what: too_long("the file", counted, FILE),
             fix: "split it by subject".to_owned(),
         });
     }
     for (name, line, length) in measure.functions {
         lengths.push(length);
         if length > FUNCTION {
-            let what = format!(
-                "`{name}` has {length} lines without table rows, more than {FUNCTION} (design, rule 12)"
-            );
             findings.push(Finding {
                 path: source.path.clone(),
                 line,
-                what,
+                what: too_long(&format!("`{name}`"), length, FUNCTION),
                 fix: "give its steps names of their own".to_owned(),
             });
         }
     }
+}
+
+fn too_long(what: &str, lines: usize, limit: usize) -> String {
+    format!(
+        "{what} has {lines} lines without tests and table rows, more than {limit} (design, rule 12)"
+    )
 }
 
 #[derive(Default)]
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn long_files() {
         let text = "// a line\n".repeat(401);
-        assert_eq!(found("a.rs", &text), [(1, "401 lines".into())]);
+        assert_eq!(found("a.rs", &text), [(1, "the file has 401 lines".into())]);
         assert_eq!(found("a.rs", &text[10..]), []);
         assert_eq!(found("a/tests.rs", &text), []);
     }
@@ -239,6 +239,6 @@ mod tests {
             "core::arch::global_asm! {{\n{}}}\n",
             "    \"nop\",\n".repeat(500)
         );
-        assert_eq!(found("a.rs", &text), [(1, "502 lines".into())]);
+        assert_eq!(found("a.rs", &text), [(1, "the file has 502 lines".into())]);
     }
 }
