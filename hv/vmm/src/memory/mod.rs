@@ -1,9 +1,12 @@
 //! Memory: frames, the one page walker, a guest's RAM and its guest-physical space.
 
 pub mod frames;
+pub mod linear;
 pub mod ram;
 pub mod space;
 pub mod table;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use frames::Frames;
 pub use ram::GuestRam;

@@ -1,0 +1,254 @@
+//! Guest-linear to guest-physical, in every paging mode (SDM 3A "Paging"). The walk does what the
+//! processor does: it checks rights, sets accessed and dirty bits, and says which #PF it met.
+
+use super::GuestRam;
+use crate::machine::{Engine, Reg};
+use spec::addr::{Gva, L1Gpa};
+use spec::control_registers::{Cr0, Cr4, Rflags};
+use spec::msr::Efer;
+use spec::paging::{Entry, PageFaultCode};
+
+/// What an access wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// It writes.
+    pub write: bool,
+    /// It fetches an instruction.
+    pub fetch: bool,
+    /// It is made at CPL 3.
+    pub user: bool,
+}
+
+/// The registers that paging depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Paging {
+    /// CR0.
+    pub cr0: Cr0,
+    /// CR3.
+    pub cr3: u64,
+    /// CR4.
+    pub cr4: Cr4,
+    /// IA32_EFER.
+    pub efer: Efer,
+    /// RFLAGS, for AC.
+    pub rflags: Rflags,
+    /// The first bit of a physical address that does not exist.
+    pub physical_address_bits: u8,
+}
+
+impl Paging {
+    /// The registers of a virtual CPU.
+    #[must_use]
+    pub fn of(engine: &dyn Engine, physical_address_bits: u8) -> Self {
+        Self {
+            cr0: Cr0::from_bits_retain(engine.reg(Reg::Cr0)),
+            cr3: engine.reg(Reg::Cr3),
+            cr4: Cr4::from_bits_retain(engine.reg(Reg::Cr4)),
+            efer: Efer::from_bits_retain(engine.reg(Reg::Efer)),
+            rflags: Rflags::from_bits_retain(engine.reg(Reg::Rflags)),
+            physical_address_bits,
+        }
+    }
+
+    fn no_execute(&self) -> bool {
+        self.efer.contains(Efer::NXE) && self.cr4.contains(Cr4::PAE)
+    }
+
+    /// Translates an address; the error is the #PF's error code.
+    pub fn translate(
+        &self,
+        ram: &GuestRam,
+        at: Gva,
+        access: Access,
+    ) -> Result<L1Gpa, PageFaultCode> {
+        if !self.cr0.contains(Cr0::PG) {
+            return Ok(L1Gpa(at.0 & 0xffff_ffff));
+        }
+        match (self.efer.contains(Efer::LMA), self.cr4.contains(Cr4::PAE)) {
+            (true, _) => self.walk(ram, at.0, access, Shape::FOUR_LEVEL),
+            (false, true) => self.walk(ram, at.0 & 0xffff_ffff, access, Shape::PAE),
+            (false, false) => self.walk(ram, at.0 & 0xffff_ffff, access, Shape::TWO_LEVEL),
+        }
+    }
+
+    fn walk(
+        &self,
+        ram: &GuestRam,
+        at: u64,
+        access: Access,
+        shape: Shape,
+    ) -> Result<L1Gpa, PageFaultCode> {
+        let mut structure = self.cr3 & shape.root_mask;
+        let mut rights = Entry::RW | Entry::US;
+        let mut execute = true;
+        for level in (1..=shape.levels).rev() {
+            let entry_at = structure + shape.index(at, level) * shape.entry_bytes;
+            let entry = shape.read(ram, entry_at).ok_or_else(|| self.code(access))?;
+            if !entry.contains(Entry::P) {
+                return Err(self.code(access));
+            }
+            let leaf = level == 1 || entry.contains(Entry::PS) && self.large_at(level, shape);
+            if self.is_reserved(entry, level, leaf, shape) {
+                return Err(self.code(access) | PageFaultCode::P | PageFaultCode::RSVD);
+            }
+            if !shape.is_pdpte(level) {
+                rights &= entry;
+                execute &= !(entry.contains(Entry::XD) && self.no_execute());
+            }
+            if leaf {
+                self.check(rights, execute, access)?;
+                shape.mark(ram, entry_at, entry, true, access.write);
+                let size = shape.page_size(level);
+                return Ok(L1Gpa(
+                    shape.page(entry, level) & !(size - 1) | at & (size - 1),
+                ));
+            }
+            if !shape.is_pdpte(level) {
+                shape.mark(ram, entry_at, entry, false, false);
+            }
+            structure = entry.address();
+        }
+        Err(self.code(access))
+    }
+
+    fn large_at(&self, level: u8, shape: Shape) -> bool {
+        match (level, shape.entry_bytes) {
+            (2, 4) => self.cr4.contains(Cr4::PSE),
+            (2, _) => true,
+            (3, _) => shape.levels == 4,
+            _ => false,
+        }
+    }
+
+    /// SDM 3A "Reserved Bits" of each structure.
+    fn is_reserved(&self, entry: Entry, level: u8, leaf: bool, shape: Shape) -> bool {
+        if shape.entry_bytes == 4 {
+            const PSE36_RESERVED: u64 = 1 << 21;
+            return leaf && level == 2 && entry.bits() & PSE36_RESERVED != 0;
+        }
+        const IGNORED_BITS: u64 = 0x7ff0_0000_0000_0000;
+        const PAE_RESERVED: u64 = 0x7ff0_0000_0000_0000;
+        const PDPTE_RESERVED: u64 = 0b1_1110_0110;
+        let beyond = !0 << self.physical_address_bits & !(IGNORED_BITS | Entry::XD.bits());
+        let mut reserved = beyond;
+        if shape.levels == 3 {
+            reserved |= PAE_RESERVED;
+        }
+        if shape.is_pdpte(level) {
+            reserved |= PDPTE_RESERVED | Entry::XD.bits();
+        } else if !self.no_execute() {
+            reserved |= Entry::XD.bits();
+        }
+        if leaf && level > 1 {
+            reserved |= (shape.page_size(level) - 1) & !0x1fff;
+        }
+        if level == 4 {
+            reserved |= Entry::PS.bits();
+        }
+        entry.bits() & reserved != 0
+    }
+
+    /// SDM 3A "Access Rights".
+    fn check(&self, rights: Entry, execute: bool, access: Access) -> Result<(), PageFaultCode> {
+        let user_page = rights.contains(Entry::US);
+        let writable = rights.contains(Entry::RW) || !access.user && !self.cr0.contains(Cr0::WP);
+        let smap = self.cr4.contains(Cr4::SMAP) && !self.rflags.contains(Rflags::AC);
+        let allowed = match (access.user, user_page) {
+            (true, false) => false,
+            (false, true) if access.fetch => !self.cr4.contains(Cr4::SMEP),
+            (false, true) => !smap,
+            _ => true,
+        };
+        if allowed && (writable || !access.write) && (execute || !access.fetch) {
+            return Ok(());
+        }
+        Err(self.code(access) | PageFaultCode::P)
+    }
+
+    fn code(&self, access: Access) -> PageFaultCode {
+        let tells_fetch = self.no_execute() || self.cr4.contains(Cr4::SMEP);
+        let mut code = PageFaultCode::empty();
+        code.set(PageFaultCode::WR, access.write);
+        code.set(PageFaultCode::US, access.user);
+        code.set(PageFaultCode::ID, access.fetch && tells_fetch);
+        code
+    }
+}
+
+/// The shape of a paging mode's structures.
+#[derive(Clone, Copy)]
+struct Shape {
+    levels: u8,
+    entry_bytes: u64,
+    index_bits: u32,
+    root_mask: u64,
+}
+
+impl Shape {
+    const FOUR_LEVEL: Self = Self {
+        levels: 4,
+        entry_bytes: 8,
+        index_bits: 9,
+        root_mask: spec::paging::ADDRESS_MASK,
+    };
+    const PAE: Self = Self {
+        levels: 3,
+        entry_bytes: 8,
+        index_bits: 9,
+        root_mask: 0xffff_ffe0,
+    };
+    const TWO_LEVEL: Self = Self {
+        levels: 2,
+        entry_bytes: 4,
+        index_bits: 10,
+        root_mask: 0xffff_f000,
+    };
+
+    /// One of PAE's four page-directory-pointer entries, which hold no rights.
+    fn is_pdpte(self, level: u8) -> bool {
+        self.levels == 3 && level == 3
+    }
+
+    fn shift(self, level: u8) -> u32 {
+        12 + self.index_bits * (u32::from(level) - 1)
+    }
+
+    fn page_size(self, level: u8) -> u64 {
+        1 << self.shift(level)
+    }
+
+    fn index(self, at: u64, level: u8) -> u64 {
+        at >> self.shift(level) & ((1 << self.index_bits) - 1)
+    }
+
+    fn read(self, ram: &GuestRam, at: u64) -> Option<Entry> {
+        if self.entry_bytes == 8 {
+            return ram.read_u64(L1Gpa(at)).ok().map(Entry::from_bits_retain);
+        }
+        let mut bytes = [0; 4];
+        ram.read(L1Gpa(at), &mut bytes).ok()?;
+        Some(Entry::from_bits_retain(u32::from_le_bytes(bytes).into()))
+    }
+
+    /// The page of a leaf; a 4 MiB page has bits 39:32 in 20:13 (PSE-36).
+    fn page(self, entry: Entry, level: u8) -> u64 {
+        if self.entry_bytes == 4 && level == 2 {
+            return entry.bits() & 0xffc0_0000 | (entry.bits() >> 13 & 0xff) << 32;
+        }
+        entry.address()
+    }
+
+    /// Sets the accessed bit, and for a write to a page the dirty bit.
+    fn mark(self, ram: &GuestRam, at: u64, entry: Entry, leaf: bool, write: bool) {
+        let mut marked = entry | Entry::A;
+        marked.set(Entry::D, entry.contains(Entry::D) || leaf && write);
+        if marked == entry {
+            return;
+        }
+        let bytes = marked.bits().to_le_bytes();
+        let _ = ram.write(L1Gpa(at), &bytes[..self.entry_bytes as usize]);
+    }
+}
+
+#[cfg(test)]
+mod tests;
