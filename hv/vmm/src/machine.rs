@@ -106,6 +106,34 @@ pub enum Gpr {
     R15 = 15,
 }
 
+impl Gpr {
+    const ALL: [Self; 16] = [
+        Self::Rax,
+        Self::Rcx,
+        Self::Rdx,
+        Self::Rbx,
+        Self::Rsp,
+        Self::Rbp,
+        Self::Rsi,
+        Self::Rdi,
+        Self::R8,
+        Self::R9,
+        Self::R10,
+        Self::R11,
+        Self::R12,
+        Self::R13,
+        Self::R14,
+        Self::R15,
+    ];
+
+    /// The register with this number; only the low four bits count.
+    #[inline]
+    #[must_use]
+    pub const fn from_number(number: u8) -> Self {
+        Self::ALL[(number & 0xf) as usize]
+    }
+}
+
 /// The general-purpose registers of a guest, in [`Gpr`] order, saved and loaded by the switch code.
 /// Slot 4 is unused: RSP lives in the VMCS or VMCB ([`Reg::Rsp`]).
 #[derive(Clone, Copy, Debug, Default)]

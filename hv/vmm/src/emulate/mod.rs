@@ -6,6 +6,6 @@ use crate::vcpu::Vcpu;
 pub mod fetch;
 
 /// The length of the instruction at RIP, in bytes, for hardware that does not say.
-pub fn instruction_length(_: &mut Vcpu) -> Result<u8, Event> {
-    Err(Event::exception(6, None))
+pub fn instruction_length(v: &mut Vcpu) -> Result<u8, Event> {
+    fetch::instruction(v).map(|instruction| instruction.len() as u8)
 }

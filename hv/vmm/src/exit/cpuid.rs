@@ -263,6 +263,19 @@ pub(super) fn supported_states(v: &Vcpu) -> Xcr0 {
     Xcr0::from_bits_retain(u64::from(real.eax)) & STATES
 }
 
+/// The CR4 bits that come with features which not every processor has.
+pub(super) fn optional_cr4(v: &Vcpu) -> Cr4 {
+    let features = show(v, leaf::FEATURES, 0);
+    let extended = show(v, leaf::EXTENDED_FEATURES, 0);
+    let mut bits = Cr4::empty();
+    bits.set(Cr4::OSXSAVE, features.ecx & Leaf1Ecx::XSAVE.bits() != 0);
+    bits.set(Cr4::FSGSBASE, extended.ebx & Leaf7Ebx::FSGSBASE.bits() != 0);
+    bits.set(Cr4::SMEP, extended.ebx & Leaf7Ebx::SMEP.bits() != 0);
+    bits.set(Cr4::SMAP, extended.ebx & Leaf7Ebx::SMAP.bits() != 0);
+    bits.set(Cr4::UMIP, extended.ecx & Leaf7Ecx::UMIP.bits() != 0);
+    bits
+}
+
 fn hypervisor(v: &Vcpu, number: u32) -> CpuidResult {
     let word = |n: usize| {
         u32::from_le_bytes([

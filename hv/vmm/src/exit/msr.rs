@@ -199,7 +199,7 @@ fn is_mtrr_default_type(value: u64) -> bool {
 /// Even slots are bases with a type, odd ones masks with a valid bit.
 fn is_variable_range(slot: usize, value: u64, physical_address_bits: u8) -> bool {
     const VALID: u64 = 1 << 11;
-    let address = (1u64 << physical_address_bits) - 1 & !0xfff;
+    let address = ((1u64 << physical_address_bits) - 1) & !0xfff;
     match slot % 2 {
         0 => value & !(address | 0xff) == 0 && is_memory_type(value as u8),
         _ => value & !(address | VALID) == 0,
