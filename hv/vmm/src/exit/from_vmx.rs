@@ -1,4 +1,12 @@
-//! Intel's exit information to a neutral [`Exit`](super::Exit).
+//! Intel's exit information to a neutral [`Exit`].
+
+use super::{CrAccess, CrAccessType, Detail, Exit, Io, Kind, NestedFault};
+use crate::machine::{Event, EventType};
+use spec::addr::{Gva, L1Gpa};
+use spec::vmx::exit::{
+    DrAccess, EptViolation, ExitReason, FullReason, InstructionInformation,
+    InterruptionInformation, InterruptionType, IoQualification, TaskSwitch, Valid, fields_of,
+};
 
 /// The VM-exit information fields of a VMCS (SDM 3C "VM-Exit Information Fields"); a field that
 /// the manual does not define for this exit reason is zero, because nobody reads it.
@@ -29,13 +37,238 @@ pub struct VmxRecord {
 }
 
 /// The exit in neutral words.
+#[inline]
 #[must_use]
-pub fn decode(record: &VmxRecord) -> super::Exit {
-    super::Exit {
-        kind: super::Kind::Other,
+pub fn decode(record: &VmxRecord) -> Exit {
+    let reason = FullReason(record.reason).basic();
+    let valid = fields_of(reason);
+    if valid == Valid::INSTRUCTION_LENGTH && !FullReason(record.reason).entry_failure() {
+        let detail = raw_of(record, kind_of(reason));
+        return plain(record, kind_of(reason), detail);
+    }
+    with_information(record, reason, valid)
+}
+
+/// An exit whose only field is the instruction length: the common case.
+#[inline]
+fn plain(record: &VmxRecord, kind: Kind, detail: Detail) -> Exit {
+    Exit {
+        kind,
         rip: record.rip,
-        length: 0,
-        detail: super::Detail::None,
+        length: record.instruction_length as u8,
+        detail,
         vectoring: None,
     }
 }
+
+fn with_information(record: &VmxRecord, reason: ExitReason, valid: Valid) -> Exit {
+    let (kind, detail) = match reason {
+        ExitReason::EXCEPTION_OR_NMI => exception(record),
+        ExitReason::TASK_SWITCH => (Kind::TaskSwitch, task_switch(record)),
+        ExitReason::CR_ACCESS => (Kind::CrAccess, cr_access(record)),
+        ExitReason::MOV_DR => (Kind::DrAccess, dr_access(record)),
+        ExitReason::IO_INSTRUCTION => (Kind::Io, io(record)),
+        ExitReason::EPT_VIOLATION => (Kind::NestedPageFault, violation(record)),
+        ExitReason::EPT_MISCONFIGURATION => {
+            (Kind::NestedMisconfiguration, misconfiguration(record))
+        }
+        _ => (kind_of(reason), raw_of(record, kind_of(reason))),
+    };
+    let length = if valid.contains(Valid::INSTRUCTION_LENGTH) {
+        record.instruction_length
+    } else {
+        0
+    };
+    Exit {
+        kind,
+        rip: record.rip,
+        length: length as u8,
+        detail,
+        vectoring: vectoring(record),
+    }
+}
+
+/// The kind of a reason that needs nothing but its number.
+const fn kind_of(reason: ExitReason) -> Kind {
+    match reason {
+        ExitReason::EXTERNAL_INTERRUPT => Kind::ExternalInterrupt,
+        ExitReason::TRIPLE_FAULT => Kind::TripleFault,
+        ExitReason::INIT => Kind::Init,
+        ExitReason::SIPI => Kind::Sipi,
+        ExitReason::INTERRUPT_WINDOW => Kind::InterruptWindow,
+        ExitReason::NMI_WINDOW => Kind::NmiWindow,
+        ExitReason::CPUID => Kind::Cpuid,
+        ExitReason::HLT => Kind::Hlt,
+        ExitReason::INVD => Kind::Invd,
+        ExitReason::VMCALL => Kind::Hypercall,
+        ExitReason::RDMSR => Kind::Rdmsr,
+        ExitReason::WRMSR => Kind::Wrmsr,
+        ExitReason::ENTRY_INVALID_GUEST_STATE | ExitReason::ENTRY_MSR_LOADING => {
+            Kind::InvalidGuestState
+        }
+        ExitReason::MWAIT => Kind::Mwait,
+        ExitReason::MONITOR => Kind::Monitor,
+        ExitReason::PAUSE => Kind::Pause,
+        ExitReason::PREEMPTION_TIMER => Kind::PreemptionTimer,
+        ExitReason::WBINVD => Kind::Wbinvd,
+        ExitReason::XSETBV => Kind::Xsetbv,
+        // GETSEC, SEAMCALL and TDCALL exit without being asked to, like the instructions of VMX.
+        ExitReason::VMCLEAR
+        | ExitReason::VMLAUNCH
+        | ExitReason::VMPTRLD
+        | ExitReason::VMPTRST
+        | ExitReason::VMREAD
+        | ExitReason::VMRESUME
+        | ExitReason::VMWRITE
+        | ExitReason::VMXOFF
+        | ExitReason::VMXON
+        | ExitReason::INVEPT
+        | ExitReason::INVVPID
+        | ExitReason::VMFUNC
+        | ExitReason::GETSEC
+        | ExitReason::SEAMCALL
+        | ExitReason::TDCALL => Kind::Virtualization,
+        _ => Kind::Other,
+    }
+}
+
+/// What a kind without a detail of its own shows: the raw words, where a handler can want them.
+#[inline]
+const fn raw_of(record: &VmxRecord, kind: Kind) -> Detail {
+    match kind {
+        Kind::Other | Kind::InvalidGuestState | Kind::Virtualization => Detail::Raw {
+            reason: record.reason as u64,
+            qualification: record.qualification,
+        },
+        _ => Detail::None,
+    }
+}
+
+/// An exception or an NMI (SDM 3C "Information for VM Exits Due to Vectored Events").
+fn exception(record: &VmxRecord) -> (Kind, Detail) {
+    let information = InterruptionInformation(record.interruption_info);
+    let length = record.instruction_length;
+    let Some(event) = event(information, record.interruption_error_code, length) else {
+        return (Kind::Other, raw_of(record, Kind::Other));
+    };
+    let kind = if event.kind == EventType::Nmi {
+        Kind::Nmi
+    } else {
+        Kind::Exception
+    };
+    let qualification = record.qualification;
+    (
+        kind,
+        Detail::Exception {
+            event,
+            qualification,
+        },
+    )
+}
+
+/// The event whose delivery the exit interrupted (SDM 3C "Information for VM Exits That Occur
+/// During Event Delivery").
+fn vectoring(record: &VmxRecord) -> Option<Event> {
+    let information = InterruptionInformation(record.idt_vectoring_info);
+    event(
+        information,
+        record.idt_vectoring_error_code,
+        record.instruction_length,
+    )
+}
+
+fn event(information: InterruptionInformation, error_code: u32, length: u32) -> Option<Event> {
+    if !information.valid() {
+        return None;
+    }
+    let kind = match information.interruption_type() {
+        InterruptionType::EXTERNAL_INTERRUPT => EventType::ExternalInterrupt,
+        InterruptionType::NMI => EventType::Nmi,
+        InterruptionType::HARDWARE_EXCEPTION => EventType::HardwareException,
+        InterruptionType::SOFTWARE_INTERRUPT => EventType::SoftwareInterrupt,
+        InterruptionType::PRIVILEGED_SOFTWARE_EXCEPTION => EventType::PrivilegedSoftwareException,
+        InterruptionType::SOFTWARE_EXCEPTION => EventType::SoftwareException,
+        _ => return None,
+    };
+    let software = information.interruption_type().is_software();
+    Some(Event {
+        kind,
+        vector: information.raw_vector(),
+        error_code: information.error_code_valid().then_some(error_code),
+        instruction_length: if software { length as u8 } else { 0 },
+    })
+}
+
+fn task_switch(record: &VmxRecord) -> Detail {
+    let selector = TaskSwitch(record.qualification).selector();
+    Detail::TaskSwitch { selector }
+}
+
+fn cr_access(record: &VmxRecord) -> Detail {
+    let qualification = spec::vmx::exit::CrAccess(record.qualification);
+    let access = match qualification.access_type() {
+        spec::vmx::exit::CrAccessType::MOV_TO_CR => CrAccessType::MovTo(qualification.register()),
+        spec::vmx::exit::CrAccessType::MOV_FROM_CR => {
+            CrAccessType::MovFrom(qualification.register())
+        }
+        spec::vmx::exit::CrAccessType::CLTS => CrAccessType::Clts,
+        _ => CrAccessType::Lmsw(qualification.lmsw_source()),
+    };
+    Detail::Cr(CrAccess {
+        number: qualification.number(),
+        access,
+    })
+}
+
+fn dr_access(record: &VmxRecord) -> Detail {
+    let qualification = DrAccess(record.qualification);
+    Detail::Dr {
+        number: qualification.number(),
+        write: !qualification.from_dr(),
+        gpr: Some(qualification.register()),
+    }
+}
+
+fn io(record: &VmxRecord) -> Detail {
+    let qualification = IoQualification(record.qualification);
+    let string = qualification.string();
+    let information = InstructionInformation(record.instruction_info);
+    Detail::Io(Io {
+        port: qualification.port(),
+        size: qualification.size(),
+        input: qualification.is_in(),
+        string,
+        rep: qualification.rep(),
+        address_size: string.then(|| (information.address_bits() / 8) as u8),
+        segment: (string && !qualification.is_in()).then(|| information.segment()),
+    })
+}
+
+fn violation(record: &VmxRecord) -> Detail {
+    let qualification = EptViolation(record.qualification);
+    Detail::Nested(NestedFault {
+        gpa: L1Gpa(record.guest_physical),
+        gva: qualification
+            .linear_valid()
+            .then_some(Gva(record.guest_linear)),
+        read: qualification.read(),
+        write: qualification.write(),
+        fetch: qualification.fetch(),
+        present: qualification.readable() || qualification.writable() || qualification.executable(),
+    })
+}
+
+/// The hardware says nothing but the address.
+fn misconfiguration(record: &VmxRecord) -> Detail {
+    Detail::Nested(NestedFault {
+        gpa: L1Gpa(record.guest_physical),
+        gva: None,
+        read: false,
+        write: false,
+        fetch: false,
+        present: true,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -114,7 +114,7 @@ kinds! {
     InvalidGuestState => "invalid_guest_state",
     /// The VMX-preemption timer ran out.
     PreemptionTimer => "preemption_timer",
-    /// An instruction of VMX or SVM itself, other than a hypercall.
+    /// An instruction of VMX (SMX and TDX included) or SVM itself, other than a hypercall.
     Virtualization => "virtualization",
     /// INIT arrived.
     Init => "init",
@@ -171,7 +171,7 @@ pub enum Detail {
         /// The selector of the new TSS.
         selector: u16,
     },
-    /// [`Kind::Other`], [`Kind::InvalidGuestState`]: the raw exit reason or code, and the qualification.
+    /// [`Kind::Other`], [`Kind::InvalidGuestState`], [`Kind::Virtualization`]: the raw exit reason or code, and the qualification.
     Raw {
         /// VMX exit reason or SVM EXITCODE.
         reason: u64,
