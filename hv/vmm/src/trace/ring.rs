@@ -158,13 +158,15 @@ impl Ring {
     /// An empty ring.
     #[must_use]
     pub const fn new() -> Self {
-        const EMPTY: Slot = Slot {
-            tsc: AtomicU64::new(0),
-            word: AtomicU64::new(0),
-            rip: AtomicU64::new(0),
-        };
+        let slots = [const {
+            Slot {
+                tsc: AtomicU64::new(0),
+                word: AtomicU64::new(0),
+                rip: AtomicU64::new(0),
+            }
+        }; CAPACITY];
         Self {
-            slots: [EMPTY; CAPACITY],
+            slots,
             next: AtomicUsize::new(0),
         }
     }
