@@ -6,6 +6,7 @@ use super::chain::Chain;
 use super::decode::{self, Selector};
 use super::event::{Event, Origin, Registers};
 use super::level::Level;
+use super::line::Segment;
 use super::print::Run;
 
 /// What kind of confusion: one of a kind and level is printed, with how often it was seen.
@@ -15,7 +16,7 @@ pub(super) enum Kind {
     UnclearVector8,
     SpuriousIrq(u8),
     NoTss,
-    TssNotBusy,
+    NotATss,
     Selector(u32),
     TripleFault(u64),
     StackOverflow,
@@ -44,6 +45,8 @@ pub(super) struct Diagnoses {
     pub(super) found: Vec<Diagnosis>,
     seen: HashMap<(Kind, Level), usize>,
     pub(super) chain: Chain,
+    /// A TR with a selector and the type of a TSS that is not busy was seen.
+    pub(super) available_tss: bool,
 }
 
 impl Diagnoses {
@@ -110,13 +113,13 @@ impl Diagnoses {
             return;
         }
         let tr = event.registers.tr;
+        let kind = (tr.flags >> 8) & 0xf;
         if tr.selector == 0 && tr.base == 0 && tr.limit == 0xffff {
             self.add(Kind::NoTss, level, event.line, no_tss);
-        } else if (tr.flags >> 8) & 0xf != 0xb {
-            self.add(Kind::TssNotBusy, level, event.line, || {
-                tss_not_busy(tr.flags)
-            });
+        } else if tr.selector == 0 || !matches!(kind, TSS_AVAILABLE | TSS_BUSY) {
+            self.add(Kind::NotATss, level, event.line, || not_a_tss(tr));
         }
+        self.available_tss |= tr.selector != 0 && kind == TSS_AVAILABLE;
     }
 
     fn selector(&mut self, event: &Event, level: Level) {
@@ -214,10 +217,19 @@ fn no_tss() -> (String, String) {
     )
 }
 
-fn tss_not_busy(flags: u32) -> (String, String) {
+/// Types of a 32-bit or 64-bit TSS descriptor.
+const TSS_AVAILABLE: u32 = 9;
+const TSS_BUSY: u32 = 0xb;
+
+fn not_a_tss(tr: Segment) -> (String, String) {
+    let kind = (tr.flags >> 8) & 0xf;
     (
-        format!("TR's type is {:#x}, not 0xb (busy TSS): LTR sets the busy bit, so TR was loaded some other way", (flags >> 8) & 0xf),
-        "for a guest: give TR type 0xb in the VMCB or VMCS; for the host: LTR after every VM exit that may have changed TR".to_owned(),
+        format!(
+            "TR has selector {:#x} and type {kind:#x}: no TSS was loaded by LTR (a busy TSS is 0xb, and QEMU shows 0x9 after LTR)",
+            tr.selector
+        ),
+        "for a guest: give TR type 0xb in the VMCB or VMCS; for the host: LTR on every CPU"
+            .to_owned(),
     )
 }
 

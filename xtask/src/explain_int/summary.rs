@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use super::decode;
-use super::diagnose::Diagnoses;
+use super::diagnose::{Diagnoses, Diagnosis};
 use super::event::Event;
 use super::level::Level;
 
@@ -53,6 +53,9 @@ impl Summary {
     }
 
     fn write_vectors(&self, out: &mut impl Write) -> std::io::Result<()> {
+        if self.vectors.is_empty() {
+            return writeln!(out);
+        }
         let shown: Vec<Level> = Level::ALL
             .into_iter()
             .filter(|level| self.vectors.values().any(|row| row[*level as usize] > 0))
@@ -80,26 +83,30 @@ pub(super) fn write_diagnoses(
 ) -> std::io::Result<()> {
     diagnoses.found.sort_by_key(|d| d.line);
     if diagnoses.found.is_empty() {
-        return writeln!(out, "\nNo well-known confusion in this log.");
+        writeln!(out, "\nNo well-known confusion in this log.")?;
     }
     for found in &diagnoses.found {
-        let times = if found.count > 1 {
-            format!(", {} times", found.count)
-        } else {
-            String::new()
-        };
-        let level = if found.level == Level::Unknown {
-            ""
-        } else {
-            found.level.name()
-        };
-        let separator = if level.is_empty() { "" } else { ", " };
+        write_diagnosis(out, found)?;
+    }
+    if diagnoses.available_tss {
         writeln!(
             out,
-            "\nline {}{separator}{level}{times}: {}",
-            found.line, found.what
+            "\nTR shown with type 9 (TSS64-avl, not busy) is no mistake: QEMU keeps the descriptor from before LTR sets the busy bit."
         )?;
-        writeln!(out, "  -> {}", found.fix)?;
     }
     Ok(())
+}
+
+fn write_diagnosis(out: &mut impl Write, found: &Diagnosis) -> std::io::Result<()> {
+    let times = if found.count > 1 {
+        format!(", {} times", found.count)
+    } else {
+        String::new()
+    };
+    let level = match found.level {
+        Level::Unknown => String::new(),
+        level => format!(", {}", level.name()),
+    };
+    writeln!(out, "\nline {}{level}{times}: {}", found.line, found.what)?;
+    writeln!(out, "  -> {}", found.fix)
 }

@@ -1,4 +1,5 @@
 //! Recorded logs (testdata/explain_int, made by its `kernels/record`) against the expected text beside them.
+//! `hypervisor_stack` is what `cargo xtask run --cmdline fault=stack --int-log F` records, with the symbols that it needs.
 
 use std::path::PathBuf;
 
@@ -60,6 +61,7 @@ macro_rules! recorded {
 
 recorded! {
     unremapped_pic timer_storm missing_tss bad_selector triple_fault stack_overflow null_pointer svm_guest svm_guest_in_asm
+    hypervisor_stack
 }
 
 #[test]
