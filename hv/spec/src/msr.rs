@@ -22,6 +22,7 @@ crate::number::numbers! {
     IA32_SMBASE = 0x9e, "SMRAM base.";
     IA32_PMC0 = 0xc1, "General performance counter 0: the first of 8.";
     MSR_PLATFORM_INFO = 0xce, "Platform information.";
+    IA32_CORE_CAPABILITIES = 0xcf, "Core capabilities: split-lock detection.";
     IA32_UMWAIT_CONTROL = 0xe1, "UMWAIT control.";
     IA32_MPERF = 0xe7, "Maximum performance frequency clock count.";
     IA32_APERF = 0xe8, "Actual performance frequency clock count.";

@@ -2,4 +2,5 @@
 
 pub mod exit;
 pub mod intercept;
+mod offsets;
 pub mod vmcb;

@@ -87,7 +87,7 @@ reasons! {
     INIT = 3, [], "INIT signal.";
     SIPI = 4, [Q], "Startup IPI: the qualification's bits 7:0 are the vector.";
     IO_SMI = 5, [Q, LIN], "I/O system-management interrupt.";
-    OTHER_SMI = 6, [LIN], "Other SMI.";
+    OTHER_SMI = 6, [], "Other SMI.";
     INTERRUPT_WINDOW = 7, [], "Interrupt window.";
     NMI_WINDOW = 8, [], "NMI window.";
     TASK_SWITCH = 9, [Q, L, IDT], "Task switch.";

@@ -4,6 +4,7 @@
 pub mod controls;
 pub mod errors;
 pub mod exit;
+mod field;
 pub mod fields;
 pub mod interruptibility;
 pub mod interruption;
