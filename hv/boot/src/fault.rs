@@ -13,8 +13,8 @@ pub fn make(fault: Option<Fault>) {
         match fault {
             Fault::InvalidOpcode => asm!("ud2"),
             Fault::Page => asm!("mov {0}, [{0}]", inout(reg) 0x10_u64 => _),
-            // The #PF that the push raises cannot be delivered: its IST pointer, too, is bad.
-            Fault::Double => asm!("mov rsp, {0}", "push rax", in(reg) 0x8000_0000_0000_u64),
+            // #SS for the push, and #SS again for its delivery: RSP is not canonical.
+            Fault::Double => asm!("mov rsp, {0}", "push rax", in(reg) 0x9000_0000_0000_u64),
             Fault::Protection => asm!("mov {0}, [{0}]", inout(reg) 0x8000_0000_0000_u64 => _),
             Fault::Panic => panic!("asked for on the command line"),
             Fault::Stack => {

@@ -136,10 +136,7 @@ fn page_fault(error: u64, address: u64) {
     } else {
         "read"
     };
-    line!(
-        "nestling:   error code {error:#x}: {access}, {cause}; address {}",
-        Named(address)
-    );
+    line!("nestling:   error code {error:#x}: {access}, {cause}; address {address:#x}");
     for cpu in percpu::all() {
         if let Some(stack) = cpu.stacks().find(|stack| stack.guard.contains(&address)) {
             line!(

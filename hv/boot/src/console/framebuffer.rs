@@ -1,16 +1,19 @@
-//! Text on a linear framebuffer of 32 bits a pixel.
+//! Text on a linear framebuffer of whole bytes a pixel.
 
 use font8x8::legacy::BASIC_LEGACY;
 use multiboot2::FramebufferTag;
 
 const GLYPH: usize = 8;
-const LIGHT: u32 = 0x00c0_c0c0;
-const DARK: u32 = 0;
+/// The same in every byte of a pixel: grey, wherever its red, green and blue are.
+const LIGHT: u8 = 0xc0;
+const DARK: u8 = 0;
 
 /// A framebuffer.
 pub struct Framebuffer {
     pixels: *mut u8,
     pitch: usize,
+    /// Bytes a pixel.
+    depth: usize,
     columns: usize,
     rows: usize,
     /// Each pixel of a glyph is this many pixels wide and high.
@@ -32,6 +35,7 @@ impl Framebuffer {
         let mut screen = Self {
             pixels: tag.address() as *mut u8,
             pitch: tag.pitch() as usize,
+            depth: usize::from(tag.bpp() / 8),
             columns: tag.width() as usize / (GLYPH * scale),
             rows: tag.height() as usize / (GLYPH * scale),
             scale,
@@ -87,13 +91,11 @@ impl Framebuffer {
         }
     }
 
-    fn set(&mut self, x: usize, y: usize, colour: u32) {
-        // SAFETY: the pixel is within the columns and rows that the framebuffer holds.
-        unsafe {
-            self.pixels
-                .add(y * self.pitch + x * 4)
-                .cast::<u32>()
-                .write_volatile(colour)
+    fn set(&mut self, x: usize, y: usize, colour: u8) {
+        for byte in 0..self.depth {
+            let at = y * self.pitch + x * self.depth + byte;
+            // SAFETY: the pixel is within the columns and rows that the framebuffer holds.
+            unsafe { self.pixels.add(at).write_volatile(colour) }
         }
     }
 }

@@ -62,7 +62,7 @@ fn screen(info: Option<&Info>) -> Option<Screen> {
         FramebufferType::Text => Some(Screen::Text(unsafe {
             Text::new(tag.address(), tag.width(), tag.height())
         })),
-        FramebufferType::RGB { .. } if tag.bpp() == 32 => {
+        FramebufferType::RGB { .. } if tag.bpp() >= 8 && tag.bpp().is_multiple_of(8) => {
             // SAFETY: GRUB says that the framebuffer is there.
             Some(Screen::Framebuffer(unsafe { Framebuffer::new(tag) }))
         }
