@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use cpu::apic::Apic;
 use cpu::percpu::{self, MAX_CPUS, STACKS_SIZE};
 use cpu::{cpuid, cr, traps, tsc};
+use spin::Mutex;
 
 /// The stack pointer that the next processor takes.
 pub static STACK: AtomicU64 = AtomicU64::new(0);
@@ -91,7 +92,46 @@ pub extern "sysv64" fn ap_main() -> ! {
         Err(line) => panic!("{line}"),
     }
     UP.fetch_add(1, Ordering::Release);
-    loop {
+    follow()
+}
+
+/// What all processors are to do.
+static ORDER: Mutex<fn()> = Mutex::new(|| {});
+/// How many orders there have been.
+static ORDERS: AtomicUsize = AtomicUsize::new(0);
+/// How many other processors have done it.
+static DONE: AtomicUsize = AtomicUsize::new(0);
+
+/// Runs `work` on every processor, this one too; returns when all are through.
+pub fn on_all(work: fn()) {
+    let others = percpu::all().iter().skip(1);
+    DONE.store(0, Ordering::Relaxed);
+    *ORDER.lock() = work;
+    ORDERS.fetch_add(1, Ordering::Release);
+    others.clone().for_each(wake);
+    work();
+    while DONE.load(Ordering::Acquire) < others.len() {
         traps::wait();
     }
+}
+
+/// Carries out orders, for ever.
+fn follow() -> ! {
+    let mut seen = 0;
+    loop {
+        let orders = ORDERS.load(Ordering::Acquire);
+        if orders == seen {
+            traps::wait();
+            continue;
+        }
+        seen = orders;
+        let work = *ORDER.lock();
+        work();
+        DONE.fetch_add(1, Ordering::Release);
+        wake(&percpu::all()[0]);
+    }
+}
+
+fn wake(cpu: &percpu::PerCpu) {
+    percpu::with_apic(|apic| apic.wake(cpu.apic_id()));
 }

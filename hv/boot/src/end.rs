@@ -7,6 +7,7 @@ use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
 use cpu::{report, traps};
 use spin::Once;
+use vmm::trace::RINGS;
 use x86::io::{outb, outl, outw};
 
 static HOW: Once<End> = Once::new();
@@ -19,6 +20,21 @@ pub fn init(how: End) {
         print: console::force_line,
         end,
     });
+    report::set_last_exits(print_last_exits);
+}
+
+/// Prints the last VM exits of every CPU.
+pub fn print_last_exits() {
+    const SHOWN: usize = 32;
+    for (cpu, ring) in RINGS.iter().enumerate() {
+        let held = ring.iter().count();
+        if held > 0 {
+            console::force_line(format_args!("nestling:   last exits of CPU {cpu}:"));
+        }
+        for (tsc, event) in ring.iter().skip(held.saturating_sub(SHOWN)) {
+            console::force_line(format_args!("nestling:     {tsc} {event}"));
+        }
+    }
 }
 
 /// The ACPI tables say that this is QEMU or Bochs, so the ports that end those may be written.

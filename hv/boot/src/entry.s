@@ -16,6 +16,9 @@ no_long_mode_text:
 early_pml4: .skip 4096
 early_pdpt: .skip 4096
 early_pd:   .skip 4 * 4096
+.global entry_tsc
+entry_tsc:  .skip 16
+.balign 4096
 .global boot_stacks
 boot_stacks: .skip {stacks_size}
 
@@ -28,6 +31,9 @@ entry:
     movl $(boot_stacks + {stacks_size}), %esp
     movl %eax, %edi                         # multiboot2's magic number
     movl %ebx, %esi                         # and information
+    rdtsc
+    movl %eax, entry_tsc
+    movl %edx, entry_tsc + 4
 
     movl $0x80000000, %eax
     cpuid

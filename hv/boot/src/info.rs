@@ -4,18 +4,10 @@ use core::ops::Range;
 use elf::abi::SHT_SYMTAB;
 use elf::section::SectionHeader;
 use multiboot2::{BootInformation, BootInformationHeader, FramebufferTag, MemoryAreaType};
+use vmm::guest::Module;
 
 /// The value of EAX at entry.
 pub const MAGIC: u32 = multiboot2::MAGIC;
-
-/// A module: its bytes, and its command line.
-#[derive(Clone, Copy, Debug)]
-pub struct Module {
-    /// The file's contents.
-    pub bytes: &'static [u8],
-    /// The words after the file's name in GRUB's command.
-    pub command_line: &'static str,
-}
 
 /// The multiboot2 information.
 pub struct Info(&'static BootInformation<'static>);
@@ -71,7 +63,7 @@ impl Info {
             let range = u64::from(tag.start_address())..u64::from(tag.end_address());
             Module {
                 // SAFETY: GRUB put the module there; the memory is reserved, and nothing writes it.
-                bytes: unsafe { bytes(range) },
+                content: unsafe { bytes(range) },
                 command_line: tag.cmdline().unwrap_or(""),
             }
         })
@@ -96,8 +88,8 @@ impl Info {
     pub fn reserved(&self) -> impl Iterator<Item = Range<u64>> {
         let own = self.0.start_address() as u64..self.0.end_address() as u64;
         let modules = self.modules().map(|m| {
-            let start = m.bytes.as_ptr() as u64;
-            start..start + m.bytes.len() as u64
+            let start = m.content.as_ptr() as u64;
+            start..start + m.content.len() as u64
         });
         core::iter::once(own)
             .chain(modules)

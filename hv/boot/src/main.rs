@@ -5,16 +5,20 @@
 extern crate alloc;
 
 mod aps;
+mod bench;
 mod cmdline;
 mod console;
 mod end;
+mod engine;
 mod fault;
+mod guests;
 mod info;
 mod logger;
 mod memory;
 mod paging;
 mod tables;
 
+use alloc::string::String;
 use cmdline::Options;
 use core::arch::global_asm;
 use cpu::apic::Apic;
@@ -66,24 +70,27 @@ extern "sysv64" fn boot_main(magic: u32, information: u32) -> ! {
     Options::parse(line, |word| {
         log::warn!("unknown word on the command line: {word}")
     });
-    if let Err(line) = info.and_then(|info| start(&info, &options)) {
-        log::error!("{line}");
-        end::end(cpu::report::FAILED);
+    match info
+        .map_err(String::from)
+        .and_then(|info| start(&info, &options))
+    {
+        Ok(status) => end::end(status),
+        Err(line) => {
+            log::error!("{line}");
+            end::end(cpu::report::FAILED)
+        }
     }
-    end::end(0)
 }
 
-/// Brings the machine up, runs the guests.
-fn start(info: &Info, options: &Options) -> Result<(), &'static str> {
+/// Brings the machine up and runs the guests; returns the status.
+fn start(info: &Info, options: &Options) -> Result<u32, String> {
     log::info!("version {}", env!("CARGO_PKG_VERSION"));
     if let Some((table, names)) = info.symbols() {
         symbols::register(table, names);
     }
     let features = cpuid::features();
     if !features.nx {
-        return Err(
-            "this processor has execute-disable switched off: enable it (XD, NX) in the firmware's setup",
-        );
+        return Err("this processor has execute-disable switched off: enable it (XD, NX) in the firmware's setup".into());
     }
     cr::init(&features);
     let heap = memory::init_heap(info)?;
@@ -99,10 +106,11 @@ fn start(info: &Info, options: &Options) -> Result<(), &'static str> {
     let platform = tables::read(info);
     pic::init();
     timers(&features, &platform)?;
-    aps::start(&platform, trampoline, stacks);
+    bench::waiting(|| aps::start(&platform, trampoline, stacks));
     log::info!("{} CPUs", percpu::all().len());
     fault::make(options.fault);
-    Ok(())
+    let backend = engine::detect(options.engine)?;
+    Ok(guests::run(backend, frames, info, options))
 }
 
 fn load_page_tables(
@@ -137,7 +145,7 @@ fn load_page_tables(
 fn timers(features: &Features, platform: &tables::Platform) -> Result<(), &'static str> {
     tables::mask_io_apics(platform);
     let mut local = Apic::enable(features)?;
-    let found = pit::calibrate(&mut local)?;
+    let found = bench::waiting(|| pit::calibrate(&mut local))?;
     tsc::set_hz(found.tsc_hz);
     apic::set_timer_hz(found.timer_hz);
     let mode = if local.is_x2apic() { "x2APIC" } else { "xAPIC" };

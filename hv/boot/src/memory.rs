@@ -67,6 +67,11 @@ pub fn init_heap(info: &Info) -> Result<Range<u64>, &'static str> {
     Ok(start..piece.end)
 }
 
+/// How many bytes of the heap are allocated.
+pub fn heap_in_use() -> u64 {
+    HEAP.lock().counters().allocated_bytes as u64
+}
+
 /// The free pieces of memory that the early page tables map. No heap yet, so each piece is found
 /// from the address where it may start.
 fn pieces(info: &Info) -> impl Iterator<Item = Range<u64>> {

@@ -4,9 +4,12 @@
 //! interrupts disabled but in [`traps::accept_interrupts`] and [`traps::wait`].
 #![no_std]
 
+extern crate alloc;
+
 pub mod apic;
 pub mod cpuid;
 pub mod cr;
+pub mod machine;
 pub mod msr;
 pub mod percpu;
 pub mod phys;

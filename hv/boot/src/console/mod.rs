@@ -24,11 +24,14 @@ enum Screen {
 struct Console {
     uart: Option<Uart16550<PioBackend>>,
     screen: Option<Screen>,
+    /// Whether the last byte ended a line.
+    at_start: bool,
 }
 
 static CONSOLE: Mutex<Console> = Mutex::new(Console {
     uart: None,
     screen: None,
+    at_start: true,
 });
 
 /// Sets up what the command line asks for, with the screen in its place if that does not answer.
@@ -75,15 +78,14 @@ pub fn write(bytes: &[u8]) {
     CONSOLE.lock().write(bytes);
 }
 
-/// Writes a formatted line, whole.
+/// Writes a formatted line, whole and on a line of its own: guests need not end theirs.
 pub fn write_line(line: fmt::Arguments<'_>) {
-    // `Console::write_str` does not fail.
-    let _ = writeln!(CONSOLE.lock(), "{line}");
+    CONSOLE.lock().write_line(line);
 }
 
-/// Writes a formatted line even if another CPU, or this one, was stopped with the lock in hand.
+/// Writes such a line even if another CPU, or this one, was stopped with the lock in hand.
 pub fn force_line(line: fmt::Arguments<'_>) {
-    let _ = writeln!(force(), "{line}");
+    force().write_line(line);
 }
 
 fn force() -> MutexGuard<'static, Console> {
@@ -117,7 +119,16 @@ pub fn drain() {
 }
 
 impl Console {
+    fn write_line(&mut self, line: fmt::Arguments<'_>) {
+        if !self.at_start {
+            self.write(b"\n");
+        }
+        // `write_str` does not fail.
+        let _ = writeln!(self, "{line}");
+    }
+
     fn write(&mut self, bytes: &[u8]) {
+        self.at_start = bytes.last().map_or(self.at_start, |&byte| byte == b'\n');
         if let Some(uart) = &mut self.uart {
             for line in bytes.split_inclusive(|&byte| byte == b'\n') {
                 match line.strip_suffix(b"\n") {

@@ -1,0 +1,99 @@
+//! The guests of this run, from the boot modules, given to the CPUs in turn.
+
+use crate::cmdline::Options;
+use crate::info::Info;
+use crate::{aps, bench, console, end};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use cpu::machine::{Backend, Console, Native};
+use cpu::{percpu, report};
+use spin::Once;
+use vmm::guest::{self, Module, Seat};
+use vmm::host::Host;
+use vmm::memory::Frames;
+use vmm::schedule::Scheduler;
+
+static NATIVE: Once<Native> = Once::new();
+static HOST: Once<Host> = Once::new();
+static SCHEDULER: Scheduler = Scheduler::new();
+
+/// Runs all guests; returns the status of the run.
+pub fn run(backend: Box<dyn Backend>, frames: Frames, info: &Info, options: &Options) -> u32 {
+    let read = if options.stdin {
+        console::read
+    } else {
+        || None
+    };
+    let native = NATIVE.call_once(|| {
+        Native::new(
+            backend,
+            Console {
+                write: console::write,
+                read,
+            },
+        )
+    });
+    log::info!("engine {}", native.backend().name());
+    aps::on_all(enable);
+    let host = HOST.call_once(|| Host {
+        machine: native,
+        frames: frames.into(),
+    });
+    let modules: Vec<Module> = info.modules().collect();
+    load(host, &modules);
+    if options.bench {
+        bench::print();
+    }
+    aps::on_all(schedule);
+    if options.trace_dump {
+        end::print_last_exits();
+    }
+    u32::from(SCHEDULER.failed() > 0)
+}
+
+/// Switches the engine on, on the CPU that calls.
+fn enable() {
+    if let Some(Err(line)) = NATIVE.get().map(|native| native.backend().enable()) {
+        report::begin();
+        report::print(format_args!(
+            "nestling: error: CPU {}: {line}",
+            percpu::this().index()
+        ));
+        end::end(report::FAILED);
+    }
+}
+
+fn schedule() {
+    if let Some(host) = HOST.get() {
+        SCHEDULER.run(host);
+    }
+}
+
+fn load(host: &'static Host, modules: &[Module]) {
+    let shares_console = guest::count(modules) > 1;
+    let cpus = percpu::all().len();
+    let requests = modules
+        .iter()
+        .filter(|module| !module.command_line.starts_with("file:"));
+    if guest::count(modules) == 0 {
+        log::warn!("no guests: GRUB loaded no module with a command line such as `test:t-cpuid`");
+    }
+    for (index, module) in requests.enumerate() {
+        let number = index + 1;
+        let seat = Seat {
+            host,
+            number,
+            shares_console,
+            program: module.content,
+            modules,
+        };
+        match guest::load(module, &seat) {
+            Some(Ok(vcpu)) => SCHEDULER.add(index % cpus, vcpu),
+            Some(Err((path, error))) => {
+                log::error!("guest {number} ({path}): {error}");
+                SCHEDULER.count_failure();
+            }
+            None => {}
+        }
+    }
+}
