@@ -24,6 +24,7 @@ const TOOLS: [(&str, &[&str], &str); 3] = [
         &[
             "clippy",
             "--quiet",
+            "--keep-going",
             "--release",
             "--target=x86_64-unknown-none",
             "--package=nestling",
