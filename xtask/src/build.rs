@@ -1,6 +1,7 @@
 //! Building what runs in the machine.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -73,9 +74,12 @@ fn older(made: &Path, source: &Path) -> Result<bool> {
     Ok(made.modified()? < fs::metadata(source)?.modified()?)
 }
 
-/// The files of a directory with this extension, sorted.
+/// The files of a directory with this extension, sorted; none if there is no such directory.
 pub(crate) fn files(directory: &str, extension: &str) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(directory).with_context(|| directory.to_owned())?;
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.with_context(|| directory.to_owned())?,
+    };
     let mut files = Vec::new();
     for entry in entries {
         let path = entry?.path();

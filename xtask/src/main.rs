@@ -10,6 +10,7 @@ mod image;
 mod run;
 mod serial;
 mod setup;
+mod suite;
 mod tidy;
 
 use std::process::ExitCode;
@@ -31,6 +32,7 @@ enum Task {
     Tidy(tidy::Args),
     /// Prints QEMU's `-d int` log readable.
     ExplainInt(explain_int::Args),
+    Test(suite::Args),
 }
 
 fn main() -> ExitCode {
@@ -57,5 +59,6 @@ fn perform(task: Task) -> Result<u8> {
         Task::Run(args) => run::main(&args),
         Task::Tidy(args) => tidy::main(&args),
         Task::ExplainInt(args) => explain_int::main(&args).map(|()| 0),
+        Task::Test(args) => suite::main(&args),
     }
 }

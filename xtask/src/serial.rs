@@ -71,8 +71,8 @@ impl Serial {
     }
 
     /// The hypervisor's and the guests' text, with LF at the ends of lines.
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&without_cr(&self.text)).into_owned()
+    pub(crate) fn text(&self) -> Vec<u8> {
+        without_cr(&self.text)
     }
 
     /// The last lines of everything, without terminal control sequences.
@@ -140,7 +140,7 @@ mod tests {
             "ling: hello\r\n",
             "a\r\n",
         ]);
-        assert_eq!(serial.text(), "nestling: hello\na\n");
+        assert_eq!(serial.text(), b"nestling: hello\na\n");
         assert_eq!(serial.last_lines(3), "error: x\nnestling: hello\na");
     }
 

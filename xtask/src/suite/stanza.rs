@@ -1,0 +1,315 @@
+//! The stanzas of `tests/*.toml`, and the runs that they stand for.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Context, Result, ensure};
+use regex::Regex;
+use serde::Deserialize;
+
+use super::files::Entry;
+use super::prepare::Prepared;
+use crate::build;
+use crate::emulator::Emulator;
+use crate::guest::Guest;
+
+/// In a guest's SPEC, `root=files` stands for the stanza's own tree.
+pub(crate) const OWN_TREE: &str = "root=files";
+
+/// One table `[[run]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Stanza {
+    pub(crate) name: String,
+    /// As after `--guest`.
+    pub(crate) guests: Vec<String>,
+    /// As after `--cmdline`.
+    #[serde(default)]
+    pub(crate) cmdline: String,
+    /// Every count is a run.
+    #[serde(default = "one_cpu")]
+    pub(crate) cpus: Vec<u32>,
+    #[serde(default = "both_emulators")]
+    pub(crate) emulators: Vec<Emulator>,
+    /// A run with UEFI is for QEMU only.
+    #[serde(default = "bios")]
+    pub(crate) firmware: Vec<Firmware>,
+    /// In MiB.
+    #[serde(default = "memory")]
+    pub(crate) memory: u32,
+    /// The CPU model, where it is not the emulator's usual one.
+    pub(crate) model: Option<String>,
+    /// The image is a disk instead of a CD.
+    #[serde(default)]
+    pub(crate) disk: bool,
+    /// The exit status of `cargo xtask run`.
+    #[serde(default)]
+    pub(crate) status: u8,
+    /// In seconds.
+    #[serde(default = "timeout")]
+    pub(crate) timeout: u64,
+    /// What the guests read from the console.
+    pub(crate) stdin: Option<String>,
+    /// The guests' text.
+    pub(crate) expect: Option<String>,
+    /// A file with it.
+    pub(crate) expect_file: Option<PathBuf>,
+    /// The command that prints the same on Linux, in the stanza's tree.
+    pub(crate) native: Option<String>,
+    /// The stanza's tree.
+    #[serde(default)]
+    pub(crate) files: Vec<Entry>,
+    /// Regular expressions that lines match, ours or the guests'.
+    #[serde(default)]
+    pub(crate) contains: Vec<String>,
+    /// Run only with `--long`.
+    #[serde(default)]
+    pub(crate) long: bool,
+}
+
+/// What boots the machine.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Firmware {
+    Bios,
+    Uefi,
+}
+
+fn one_cpu() -> Vec<u32> {
+    vec![1]
+}
+
+fn both_emulators() -> Vec<Emulator> {
+    Emulator::ALL.to_vec()
+}
+
+fn bios() -> Vec<Firmware> {
+    vec![Firmware::Bios]
+}
+
+const fn memory() -> u32 {
+    512
+}
+
+const fn timeout() -> u64 {
+    60
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Page {
+    #[serde(default)]
+    run: Vec<Stanza>,
+}
+
+/// A stanza with what its runs share; dropped with the last of them.
+pub(crate) struct Case {
+    pub(crate) stanza: Stanza,
+    pub(crate) prepared: Mutex<Option<Arc<Prepared>>>,
+}
+
+/// A run: a stanza on one emulator, with one firmware and one number of CPUs.
+#[derive(Clone)]
+pub(crate) struct Run {
+    pub(crate) case: Arc<Case>,
+    pub(crate) emulator: Emulator,
+    pub(crate) firmware: Firmware,
+    pub(crate) cpus: u32,
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let firmware = if self.firmware == Firmware::Uefi {
+            "/uefi"
+        } else {
+            ""
+        };
+        write!(
+            f,
+            "{}/{}{firmware}/{}",
+            self.case.stanza.name, self.emulator, self.cpus
+        )
+    }
+}
+
+/// The stanzas of every file in `tests`.
+pub(crate) fn read_all() -> Result<Vec<Stanza>> {
+    let mut all = Vec::new();
+    for file in build::files("tests", "toml")? {
+        let text = fs::read_to_string(&file)?;
+        all.extend(parse(&text).with_context(|| file.display().to_string())?);
+    }
+    let mut names = BTreeSet::new();
+    for stanza in &all {
+        ensure!(
+            names.insert(&stanza.name),
+            "two stanzas are called {}",
+            stanza.name
+        );
+    }
+    Ok(all)
+}
+
+/// The stanzas of one file.
+fn parse(text: &str) -> Result<Vec<Stanza>> {
+    let page: Page = toml::from_str(text)?;
+    for stanza in &page.run {
+        stanza
+            .check()
+            .with_context(|| format!("stanza {}", stanza.name))?;
+    }
+    Ok(page.run)
+}
+
+impl Stanza {
+    fn check(&self) -> Result<()> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        ensure!(
+            !self.name.is_empty() && self.name.chars().all(plain),
+            "the name is a file name: a-z 0-9 - _ ."
+        );
+        ensure!(!self.guests.is_empty(), "there is no guest");
+        for guest in &self.guests {
+            let guest = Guest::parse(guest)?;
+            ensure!(
+                guest.option("root") != Some("files") || !self.files.is_empty(),
+                "`{OWN_TREE}`, but there are no files"
+            );
+        }
+        for pattern in &self.contains {
+            Regex::new(pattern)?;
+        }
+        if let Some(native) = &self.native {
+            ensure!(!shell_words::split(native)?.is_empty(), "`native` is empty");
+        }
+        ensure!(
+            self.expect.is_none() || self.expect_file.is_none(),
+            "both `expect` and `expect_file`"
+        );
+        Ok(())
+    }
+
+    /// The runs that this stanza stands for, on these emulators.
+    pub(crate) fn runs(self, emulators: &[Emulator]) -> Vec<Run> {
+        let case = Arc::new(Case {
+            stanza: self,
+            prepared: Mutex::default(),
+        });
+        let stanza = &case.stanza;
+        let mut runs = Vec::new();
+        for &emulator in stanza
+            .emulators
+            .iter()
+            .filter(|emulator| emulators.contains(emulator))
+        {
+            for &firmware in &stanza.firmware {
+                if firmware == Firmware::Uefi && emulator == Emulator::Bochs {
+                    continue;
+                }
+                for &cpus in &stanza.cpus {
+                    runs.push(Run {
+                        case: case.clone(),
+                        emulator,
+                        firmware,
+                        cpus,
+                    });
+                }
+            }
+        }
+        runs
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn sample(more: &str) -> Stanza {
+        let text = format!("[[run]]\nname = \"x\"\nguests = [\"app:/bin/x\"]\n{more}");
+        parse(&text).unwrap().remove(0)
+    }
+
+    #[test]
+    fn defaults() {
+        let stanza = sample("");
+        assert_eq!(
+            (stanza.memory, stanza.status, stanza.timeout, stanza.long),
+            (512, 0, 60, false)
+        );
+        let names: Vec<String> = stanza
+            .runs(&Emulator::ALL)
+            .iter()
+            .map(Run::to_string)
+            .collect();
+        assert_eq!(names, ["x/qemu/1", "x/bochs/1"]);
+    }
+
+    #[test]
+    fn every_count_and_firmware_is_a_run() {
+        let stanza = sample("cpus = [1, 2]\nfirmware = [\"bios\", \"uefi\"]");
+        let names: Vec<String> = stanza
+            .clone()
+            .runs(&Emulator::ALL)
+            .iter()
+            .map(Run::to_string)
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "x/qemu/1",
+                "x/qemu/2",
+                "x/qemu/uefi/1",
+                "x/qemu/uefi/2",
+                "x/bochs/1",
+                "x/bochs/2"
+            ]
+        );
+        assert_eq!(stanza.runs(&[Emulator::Bochs]).len(), 2);
+    }
+
+    #[test]
+    fn files_are_read() {
+        let stanza = sample(
+            "files = [{ path = \"a\", size = 5, seed = 1 }, { path = \"b\", symlink = \"a\" }]",
+        );
+        assert_eq!(stanza.files.len(), 2);
+    }
+
+    #[test]
+    fn mistakes_are_refused() {
+        for (text, why) in [
+            ("[[run]]\nname = \"x\"\n", "guests"),
+            ("[[run]]\nname = \"x\"\nguests = []\n", "there is no guest"),
+            (
+                "[[run]]\nname = \"a/b\"\nguests = [\"test:t\"]\n",
+                "file name",
+            ),
+            (
+                "[[run]]\nname = \"x\"\nguests = [\"test:t\"]\nexpected = \"\"\n",
+                "unknown field",
+            ),
+            (
+                "[[run]]\nname = \"x\"\nguests = [\"nix:t\"]\n",
+                "kind `nix`",
+            ),
+            (
+                "[[run]]\nname = \"x\"\nguests = [\"test:t\"]\ncontains = [\"(\"]\n",
+                "unclosed group",
+            ),
+            (
+                "[[run]]\nname = \"x\"\nguests = [\"app:/t,root=files\"]\n",
+                "there are no files",
+            ),
+            (
+                "[[run]]\nname = \"x\"\nguests = [\"test:t\"]\nemulators = [\"vbox\"]\n",
+                "unknown variant",
+            ),
+        ] {
+            let error = format!("{:#}", parse(text).unwrap_err());
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+}
