@@ -14,6 +14,8 @@ use super::print::Run;
 pub(super) enum Kind {
     UnremappedPic(u8),
     UnclearVector8,
+    /// The first exception, and the one of its delivery.
+    DoubleFault(u8, u8),
     SpuriousIrq(u8),
     NoTss,
     NotATss,
@@ -99,6 +101,17 @@ impl Diagnoses {
                 self.add(Kind::SpuriousIrq(vector), level, event.line, || {
                     spurious(vector)
                 })
+            }
+            (
+                Origin::Exception {
+                    old: Some(old),
+                    new,
+                },
+                8,
+            ) => {
+                self.add(Kind::DoubleFault(old, new), level, event.line, || {
+                    double_fault(old, new)
+                });
             }
             (Origin::Unannounced, 8) if level != Level::Guest => {
                 self.add(Kind::UnclearVector8, level, event.line, unclear_vector_8);
@@ -192,6 +205,18 @@ fn unremapped(vector: u8) -> (String, String) {
     (
         format!("v={vector:02x} after `Servicing hardware INT` is IRQ {irq} of an 8259 that was not remapped, no {looks_like}: it pushes no error code"),
         "remap both 8259s to 0x20..0x2f and mask them before STI (and before a guest's first interrupt)".to_owned(),
+    )
+}
+
+fn double_fault(old: u8, new: u8) -> (String, String) {
+    let (old, new) = (decode::exception(old), decode::exception(new));
+    (
+        format!(
+            "a real #DF, no IRQ 0 (`check_exception` announces it): {new} while delivering {old}"
+        ),
+        format!(
+            "mend the {old} of the row before; {new} says why its handler was not reached: IDT entry, stack or IST pointer"
+        ),
     )
 }
 

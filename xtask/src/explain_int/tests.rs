@@ -1,5 +1,6 @@
 //! Recorded logs (testdata/explain_int, made by its `kernels/record`) against the expected text beside them.
-//! `hypervisor_stack` is what `cargo xtask run --cmdline fault=stack --int-log F` records, with the symbols that it needs.
+//! `hypervisor_stack` is what `cargo xtask run --cmdline fault=stack --int-log F` records, with the symbols that it needs;
+//! `hypervisor_df` the same of `fault=df`.
 
 use std::path::PathBuf;
 
@@ -61,7 +62,7 @@ macro_rules! recorded {
 
 recorded! {
     unremapped_pic timer_storm missing_tss bad_selector triple_fault stack_overflow null_pointer svm_guest svm_guest_in_asm
-    hypervisor_stack
+    hypervisor_stack hypervisor_df
 }
 
 #[test]
