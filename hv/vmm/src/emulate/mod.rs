@@ -4,6 +4,9 @@ use crate::machine::Event;
 use crate::vcpu::Vcpu;
 
 pub mod fetch;
+mod flags;
+pub(crate) mod memory;
+pub(crate) mod operand;
 
 /// The length of the instruction at RIP, in bytes, for hardware that does not say.
 pub fn instruction_length(v: &mut Vcpu) -> Result<u8, Event> {

@@ -1,0 +1,103 @@
+//! The guest's memory as an instruction sees it: RAM, the local APIC's page, and nothing.
+
+use super::fetch;
+use crate::device::lapic::base::ADDRESS as APIC_PAGE;
+use crate::machine::Event;
+use crate::memory::linear::Access;
+use crate::vcpu::Vcpu;
+use spec::addr::{Gva, L1Gpa, PAGE_SIZE};
+
+/// Reads `size` bytes at a linear address.
+pub(crate) fn read(v: &mut Vcpu, at: Gva, size: u8) -> Result<u64, Event> {
+    if at.offset_in(PAGE_SIZE) + u64::from(size) <= PAGE_SIZE {
+        let gpa = translate(v, at, false)?;
+        return Ok(read_physical(v, gpa, size));
+    }
+    let mut value = 0;
+    for n in 0..size {
+        let gpa = translate(v, Gva(at.0.wrapping_add(n.into())), false)?;
+        value |= read_physical(v, gpa, 1) << (8 * n);
+    }
+    Ok(value)
+}
+
+/// Writes `size` bytes at a linear address. One that crosses a page is checked whole first.
+pub(crate) fn write(v: &mut Vcpu, at: Gva, size: u8, value: u64) -> Result<(), Event> {
+    let first = translate(v, at, true)?;
+    if at.offset_in(PAGE_SIZE) + u64::from(size) <= PAGE_SIZE {
+        write_physical(v, first, size, value);
+        return Ok(());
+    }
+    let split = PAGE_SIZE - at.offset_in(PAGE_SIZE);
+    let second = translate(v, Gva(at.0.wrapping_add(split)), true)?;
+    for n in 0..u64::from(size) {
+        let gpa = if n < split {
+            first.0 + n
+        } else {
+            second.0 + n - split
+        };
+        write_physical(v, L1Gpa(gpa), 1, value >> (8 * n) & 0xff);
+    }
+    Ok(())
+}
+
+/// Checks that a linear address can be written, as read-modify-write instructions do first.
+pub(crate) fn check_write(v: &mut Vcpu, at: Gva, size: u8) -> Result<(), Event> {
+    translate(v, at, true)?;
+    translate(v, Gva(at.0.wrapping_add(u64::from(size) - 1)), true)?;
+    Ok(())
+}
+
+fn translate(v: &mut Vcpu, at: Gva, write: bool) -> Result<L1Gpa, Event> {
+    let access = Access {
+        write,
+        fetch: false,
+        user: v.engine.cpl() == 3,
+    };
+    let translated = fetch::paging(v).translate(&v.guest.ram, at, access);
+    translated.map_err(|code| fetch::page_fault(v, at, code))
+}
+
+fn read_physical(v: &mut Vcpu, at: L1Gpa, size: u8) -> u64 {
+    let mut bytes = [0; 8];
+    if v.guest
+        .ram
+        .read(at, &mut bytes[..usize::from(size)])
+        .is_ok()
+    {
+        return u64::from_le_bytes(bytes);
+    }
+    match apic_register(v, at) {
+        Some(register) => {
+            let now = v.host.machine.now();
+            let value = u64::from(v.lapic.read_page(register, now));
+            value >> (8 * at.offset_in(4)) & super::operand::mask(size)
+        }
+        None => super::operand::mask(size),
+    }
+}
+
+fn write_physical(v: &mut Vcpu, at: L1Gpa, size: u8, value: u64) {
+    let bytes = value.to_le_bytes();
+    if v.guest.ram.write(at, &bytes[..usize::from(size)]).is_ok() {
+        return;
+    }
+    if let Some(register) = apic_register(v, at).filter(|_| size == 4 && at.offset_in(16) == 0) {
+        let now = v.host.machine.now();
+        v.lapic.write_page(register, value as u32, now);
+    }
+}
+
+/// The register at this address, if the local APIC's page is there. Registers are 32 bits wide
+/// every 16 bytes, and the manual defines only aligned 32-bit accesses: narrower reads give a
+/// part of the register, other writes are ignored, and the bytes between registers read zero.
+fn apic_register(v: &Vcpu, at: L1Gpa) -> Option<u16> {
+    const NOTHING: u16 = 0;
+    let inside = v.lapic.is_xapic() && at.align_down(PAGE_SIZE).0 == APIC_PAGE;
+    let offset = at.offset_in(PAGE_SIZE);
+    inside.then_some(if offset % 16 < 4 {
+        (offset / 16) as u16
+    } else {
+        NOTHING
+    })
+}
