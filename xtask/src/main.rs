@@ -1,6 +1,7 @@
 //! The build, run and test commands of Nestling: `cargo xtask --help`.
 
 mod archive;
+mod bench;
 mod boot;
 mod build;
 mod emulator;
@@ -33,6 +34,7 @@ enum Task {
     /// Prints QEMU's `-d int` log readable.
     ExplainInt(explain_int::Args),
     Test(suite::Args),
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -60,5 +62,6 @@ fn perform(task: Task) -> Result<u8> {
         Task::Tidy(args) => tidy::main(&args),
         Task::ExplainInt(args) => explain_int::main(&args).map(|()| 0),
         Task::Test(args) => suite::main(&args),
+        Task::Bench(args) => bench::main(&args),
     }
 }

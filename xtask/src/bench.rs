@@ -1,0 +1,299 @@
+//! `cargo xtask bench`: what things cost, in instructions.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use object::{Object, ObjectSegment};
+use serde::Serialize;
+
+use crate::boot::Boot;
+use crate::build;
+use crate::emulator::{Emulator, Machine};
+use crate::guest::Guest;
+use crate::image::{self, Parts};
+use crate::serial::OURS;
+
+/// The guests that measure, a boot each.
+const GUESTS: &[&str] = &["test:t-bench", "app:target/apps/ioctl"];
+
+const TIMEOUT: Duration = Duration::from_secs(300);
+
+/// The most that a measurement may say.
+const BUDGETS: &[(&str, f64)] = &[
+    ("exit.cpuid", 250.0),
+    ("exit.out", 250.0),
+    ("syscall.ioctl.exit", 400.0),
+    ("size.image", 1_048_576.0),
+    ("boot.to_guest", 20_000_000.0),
+];
+
+/// Measures in instructions, on emulators that count one tick of the TSC for each, and compares with the budgets.
+///
+/// Exit status: 0 every budget is kept, 1 one is broken or was not measured.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Only this emulator.
+    #[arg(long, value_enum)]
+    emulator: Option<Emulator>,
+    /// Write the measurements to this file, as a JSON array.
+    #[arg(long, value_name = "FILE", value_parser = image::absolute)]
+    json: Option<PathBuf>,
+}
+
+/// A measurement, as it stands in the JSON file.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Measurement {
+    emulator: String,
+    model: String,
+    engine: String,
+    name: String,
+    value: serde_json::Number,
+    unit: String,
+}
+
+/// A measurement without the place where it was made.
+#[derive(Clone, Debug, PartialEq)]
+struct Value {
+    name: String,
+    value: serde_json::Number,
+    unit: String,
+}
+
+/// Measures, and returns the exit status.
+pub(crate) fn main(args: &Args) -> Result<u8> {
+    let emulators: &[Emulator] = args
+        .emulator
+        .as_ref()
+        .map_or(&Emulator::ALL, std::slice::from_ref);
+    build::machine()?;
+    build::apps()?;
+    let (mut all, mut kept) = (Vec::new(), true);
+    for &emulator in emulators {
+        let values = measure(emulator)?;
+        let (table, good) = table(&values);
+        println!(
+            "{emulator}, {}, {}:\n{table}",
+            emulator.model(),
+            emulator.engine()
+        );
+        kept &= good;
+        all.extend(values.into_iter().map(|value| value.made_on(emulator)));
+    }
+    if let Some(file) = &args.json {
+        fs::write(file, serde_json::to_string_pretty(&all)? + "\n")
+            .with_context(|| file.display().to_string())?;
+    }
+    Ok(u8::from(!kept))
+}
+
+impl Value {
+    fn new(name: &str, value: &str, unit: &str) -> Option<Self> {
+        Some(Self {
+            name: name.into(),
+            value: value.parse().ok()?,
+            unit: unit.into(),
+        })
+    }
+
+    fn made_on(self, emulator: Emulator) -> Measurement {
+        let Self { name, value, unit } = self;
+        let (model, engine) = (emulator.model().into(), emulator.engine().into());
+        Measurement {
+            emulator: emulator.to_string(),
+            model,
+            engine,
+            name,
+            value,
+            unit,
+        }
+    }
+}
+
+/// Everything that is measured on one emulator; of a name said twice, the first value.
+fn measure(emulator: Emulator) -> Result<Vec<Value>> {
+    let mut values: Vec<Value> = Vec::new();
+    for spec in GUESTS {
+        for value in collect(&boot(emulator, spec)?) {
+            if !values.iter().any(|known| known.name == value.name) {
+                values.push(value);
+            }
+        }
+    }
+    values.extend(sizes(&build::hypervisor())?);
+    values.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(values)
+}
+
+/// The serial text of this guest's run.
+fn boot(emulator: Emulator, spec: &str) -> Result<String> {
+    eprintln!("xtask: measuring {spec} on {emulator}");
+    let scratch = image::scratch()?;
+    let machine = Machine {
+        emulator,
+        model: emulator.model().into(),
+        cpus: 1,
+        memory: 512,
+        uefi: false,
+        disk: false,
+        counting: true,
+        int_log: None,
+        image: scratch.path().join("nestling.iso"),
+    };
+    machine.need()?;
+    let parts = Parts {
+        guests: vec![spec.to_string()],
+        cmdline: "bench".into(),
+        hypervisor: None,
+    };
+    parts.assemble(&[Guest::parse(spec)?], &machine.image)?;
+    let boot = Boot {
+        machine: &machine,
+        timeout: Some(TIMEOUT),
+        feed: None,
+        show: &mut |_| Ok(()),
+    };
+    let outcome = boot.run()?;
+    let text = String::from_utf8_lossy(&outcome.serial.text()).into_owned();
+    let why = outcome
+        .explanation(&machine)
+        .unwrap_or_else(|| text.clone());
+    ensure!(outcome.status() == 0, "{spec} on {emulator} failed:\n{why}");
+    Ok(text)
+}
+
+/// What the lines of a run say.
+fn collect(text: &str) -> Vec<Value> {
+    text.lines()
+        .filter_map(|line| value(line.strip_prefix(OURS).unwrap_or(line)))
+        .collect()
+}
+
+/// `bench NAME VALUE UNIT`, or the line of guest/apps/ioctl.c.
+fn value(line: &str) -> Option<Value> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    match words[..] {
+        ["bench", name, value, unit] => Value::new(name, value, unit),
+        [
+            "ioctl",
+            _,
+            "calls,",
+            _,
+            "TSC",
+            "ticks,",
+            each,
+            "per",
+            "call",
+        ] => Value::new("syscall.ioctl.exit", each, "instructions"),
+        _ => None,
+    }
+}
+
+/// The bytes of the hypervisor's segments, in the file and in memory.
+fn sizes(elf: &Path) -> Result<Vec<Value>> {
+    let bytes = fs::read(elf).with_context(|| elf.display().to_string())?;
+    let file = object::File::parse(&*bytes)?;
+    let image: u64 = file.segments().map(|segment| segment.file_range().1).sum();
+    let resident: u64 = file.segments().map(|segment| segment.size()).sum();
+    let value = |name: &str, bytes: u64| Value {
+        name: name.into(),
+        value: bytes.into(),
+        unit: "bytes".into(),
+    };
+    Ok(vec![
+        value("size.image", image),
+        value("size.resident", resident),
+    ])
+}
+
+/// The table of the measurements, and whether every budget is kept.
+fn table(values: &[Value]) -> (String, bool) {
+    let (mut rows, mut kept) = (String::new(), true);
+    for Value { name, value, unit } in values {
+        let shown = value.to_string();
+        let budget = BUDGETS.iter().find(|row| row.0 == name).map(|row| row.1);
+        let good = budget.is_none_or(|budget| value.as_f64().is_some_and(|value| value <= budget));
+        let verdict = match budget {
+            Some(budget) => format!("{budget:>12}  {}", if good { "pass" } else { "over" }),
+            None => String::new(),
+        };
+        rows += format!("  {name:<24} {shown:>12} {unit:<14}{verdict}").trim_end();
+        rows.push('\n');
+        kept &= good;
+    }
+    for (name, budget) in BUDGETS
+        .iter()
+        .filter(|row| !values.iter().any(|value| value.name == row.0))
+    {
+        rows += &format!(
+            "  {name:<24} {:>12} {:<14}{budget:>12}  over\n",
+            "-", "not measured"
+        );
+        kept = false;
+    }
+    (
+        format!(
+            "  {:<24} {:>12} {:<14}{:>12}\n{rows}",
+            "name", "value", "unit", "budget"
+        ),
+        kept,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_collected() {
+        let text = "nestling: bench boot.to_guest 12 instructions\nbench exit.cpuid 3.5 instructions\n\
+                    ioctl 10000 calls, 4000000 TSC ticks, 400 per call\nbench x\nbench y z w\n";
+        let names: Vec<_> = collect(text)
+            .into_iter()
+            .map(|v| (v.name, v.value.to_string()))
+            .collect();
+        let expected = [
+            ("boot.to_guest", "12"),
+            ("exit.cpuid", "3.5"),
+            ("syscall.ioctl.exit", "400"),
+        ];
+        assert_eq!(
+            names,
+            expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        );
+    }
+
+    #[test]
+    fn a_broken_or_unmeasured_budget_is_said() {
+        let mut values: Vec<Value> = BUDGETS
+            .iter()
+            .map(|row| Value::new(row.0, "200", "instructions").unwrap())
+            .collect();
+        assert!(table(&values).1);
+        values[0].value = 251.into();
+        let (text, kept) = table(&values);
+        assert!(
+            !kept
+                && text.contains(
+                    "exit.cpuid                        251 instructions           250  over"
+                ),
+            "{text}"
+        );
+        values.remove(0);
+        let (text, kept) = table(&values);
+        assert!(!kept && text.contains("not measured"), "{text}");
+    }
+
+    #[test]
+    fn json_has_the_designs_form() {
+        let value = Value::new("exit.cpuid", "212", "instructions")
+            .unwrap()
+            .made_on(Emulator::Bochs);
+        assert_eq!(
+            serde_json::to_string(&[value]).unwrap(),
+            "[{\"emulator\":\"bochs\",\"model\":\"corei7_skylake_x\",\"engine\":\"vmx\",\"name\":\"exit.cpuid\",\
+             \"value\":212,\"unit\":\"instructions\"}]"
+        );
+    }
+}
