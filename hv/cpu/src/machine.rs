@@ -1,9 +1,10 @@
 //! The physical machine behind vmm's traits, and the engine that it carries guests with.
 
 use crate::phys::Phys;
+use crate::svm::Svm;
 use crate::{percpu, traps, tsc};
 use alloc::boxed::Box;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use core::arch::asm;
 use core::arch::x86_64::__cpuid_count;
 use spec::addr::Hpa;
@@ -125,5 +126,8 @@ pub fn vmx() -> Result<Box<dyn Backend>, String> {
 
 /// The SVM engine, likewise.
 pub fn svm() -> Result<Box<dyn Backend>, String> {
-    Err("this build has no SVM engine".into())
+    match Svm::detect() {
+        Ok(svm) => Ok(Box::new(svm)),
+        Err(error) => Err(error.to_string()),
+    }
 }

@@ -1,0 +1,294 @@
+//! The registers of a virtual CPU on SVM, as the guest sees them.
+
+use super::run::SvmVcpu;
+use super::vmcb::{InterruptShadow, Vmcb, VmcbSegment};
+use crate::percpu;
+use spec::control_registers::{Cr0, Rflags};
+use spec::msr::Efer;
+use spec::segment::AccessRights;
+use vmm::exit::Record;
+use vmm::machine::{
+    Engine, Event, Gprs, Interruptibility, Reg, Segment, SegmentRegister, TableRegister,
+};
+
+/// A limit beyond this one needs the granularity bit.
+const LARGEST_BYTE_LIMIT: u32 = 0xf_ffff;
+
+impl Engine for SvmVcpu {
+    fn load(&mut self) {
+        self.load_here();
+    }
+
+    fn unload(&mut self) {
+        self.extended.save();
+    }
+
+    fn run(&mut self) -> Record {
+        Record::Svm(self.run_guest())
+    }
+
+    #[inline]
+    fn gprs(&self) -> &Gprs {
+        &self.gprs
+    }
+
+    #[inline]
+    fn gprs_mut(&mut self) -> &mut Gprs {
+        &mut self.gprs
+    }
+
+    fn reg(&self, register: Reg) -> u64 {
+        let save = &self.vmcb.save;
+        match register {
+            Reg::Rip => save.rip,
+            Reg::Rsp => save.rsp,
+            Reg::Rflags => save.rflags,
+            Reg::Cr0 => save.cr0,
+            Reg::Cr2 => save.cr2,
+            Reg::Cr3 => save.cr3,
+            Reg::Cr4 => save.cr4,
+            Reg::Xcr0 => self.extended.xcr0(),
+            Reg::Dr0 => self.extended.breakpoint(0),
+            Reg::Dr1 => self.extended.breakpoint(1),
+            Reg::Dr2 => self.extended.breakpoint(2),
+            Reg::Dr3 => self.extended.breakpoint(3),
+            Reg::Dr6 => save.dr6,
+            Reg::Dr7 => save.dr7,
+            Reg::Efer => self.efer(),
+            Reg::Pat => save.g_pat,
+            Reg::Star => save.star,
+            Reg::Lstar => save.lstar,
+            Reg::Cstar => save.cstar,
+            Reg::Sfmask => save.sfmask,
+            Reg::KernelGsBase => save.kernel_gs_base,
+            Reg::TscAux => self.extended.tsc_aux(),
+            Reg::SysenterCs => save.sysenter_cs,
+            Reg::SysenterEsp => save.sysenter_esp,
+            Reg::SysenterEip => save.sysenter_eip,
+            Reg::Debugctl => save.dbgctl,
+        }
+    }
+
+    fn set_reg(&mut self, register: Reg, value: u64) {
+        let vmcb = &mut self.vmcb;
+        match register {
+            Reg::Rip => vmcb.set_rip(value),
+            Reg::Rsp => vmcb.set_rsp(value),
+            Reg::Rflags => vmcb.set_rflags(value | Rflags::ONE.bits()),
+            Reg::Cr0 => self.set_cr0(value),
+            Reg::Cr2 => vmcb.set_cr2(value),
+            Reg::Cr3 => self.set_cr3(value),
+            Reg::Cr4 => self.set_cr4(value),
+            Reg::Xcr0 => self.extended.set_xcr0(value),
+            Reg::Dr0 => self.extended.set_breakpoint(0, value),
+            Reg::Dr1 => self.extended.set_breakpoint(1, value),
+            Reg::Dr2 => self.extended.set_breakpoint(2, value),
+            Reg::Dr3 => self.extended.set_breakpoint(3, value),
+            Reg::Dr6 => vmcb.set_dr6(value),
+            Reg::Dr7 => vmcb.set_dr7(value),
+            Reg::Efer => self.set_efer(value),
+            Reg::Pat => vmcb.set_g_pat(value),
+            Reg::Star => vmcb.set_star(value),
+            Reg::Lstar => vmcb.set_lstar(value),
+            Reg::Cstar => vmcb.set_cstar(value),
+            Reg::Sfmask => vmcb.set_sfmask(value),
+            Reg::KernelGsBase => vmcb.set_kernel_gs_base(value),
+            Reg::TscAux => self.extended.set_tsc_aux(value),
+            Reg::SysenterCs => vmcb.set_sysenter_cs(value),
+            Reg::SysenterEsp => vmcb.set_sysenter_esp(value),
+            Reg::SysenterEip => vmcb.set_sysenter_eip(value),
+            Reg::Debugctl => vmcb.set_dbgctl(value),
+        }
+    }
+
+    /// Under nested paging the processor reads the guest's entries from memory when it needs them.
+    fn set_pdptes(&mut self, _: [u64; 4]) {}
+
+    fn segment(&self, register: SegmentRegister) -> Segment {
+        raise(&self.vmcb, register)
+    }
+
+    /// The processor takes the privilege level from its own field, not from SS.
+    fn set_segment(&mut self, register: SegmentRegister, segment: Segment) {
+        let access = AccessRights::from_bits_retain(segment.access);
+        self.vmcb.set_segment(
+            register,
+            VmcbSegment {
+                selector: segment.selector,
+                attrib: access.to_svm(),
+                limit: segment.limit,
+                base: segment.base,
+            },
+        );
+        if register == SegmentRegister::Ss {
+            self.vmcb.set_cpl(access.dpl());
+        }
+    }
+
+    fn gdtr(&self) -> TableRegister {
+        raise_table(self.vmcb.save.gdtr)
+    }
+
+    fn set_gdtr(&mut self, table: TableRegister) {
+        self.vmcb.set_gdtr(lower_table(table));
+    }
+
+    fn idtr(&self) -> TableRegister {
+        raise_table(self.vmcb.save.idtr)
+    }
+
+    fn set_idtr(&mut self, table: TableRegister) {
+        self.vmcb.set_idtr(lower_table(table));
+    }
+
+    fn cpl(&self) -> u8 {
+        self.vmcb.save.cpl
+    }
+
+    #[inline]
+    fn skip(&mut self, rip: u64) {
+        let flags = self.vmcb.save.rflags & !Rflags::RF.bits();
+        self.vmcb.set_rflags(flags);
+        self.vmcb.set_rip(rip);
+        self.vmcb.set_interrupt_shadow(InterruptShadow::empty());
+    }
+
+    fn interruptibility(&self) -> Interruptibility {
+        self.held_back()
+    }
+
+    fn set_interruptibility(&mut self, state: Interruptibility) {
+        self.set_held_back(state);
+    }
+
+    fn inject(&mut self, event: Event) {
+        self.inject_event(event);
+    }
+
+    fn is_injecting(&self) -> bool {
+        self.vmcb.control.event_inj.valid()
+    }
+
+    fn set_interrupt_window(&mut self, on: bool) {
+        self.set_virtual_interrupt_window(on);
+    }
+
+    fn set_nmi_window(&mut self, on: bool) {
+        self.nmi.set_window(on);
+    }
+
+    fn set_exception_intercepts(&mut self, vectors: u32) {
+        self.exceptions = vectors;
+        self.update_exception_intercepts();
+    }
+
+    fn set_msr_passthrough(&mut self, msr: u32, read: bool, write: bool) {
+        self.msr_map.set_passthrough(msr, read, write);
+        // The map itself may be cached with its address.
+        self.vmcb.set_msrpm(self.msr_map.address());
+    }
+
+    /// By the local APIC's timer, whose interrupt exits.
+    fn set_deadline(&mut self, deadline: Option<u64>) {
+        percpu::with_apic(|apic| match deadline {
+            Some(deadline) => apic.arm(deadline),
+            None => apic.disarm(),
+        });
+    }
+
+    fn set_tsc_offset(&mut self, offset: u64) {
+        self.vmcb.set_tsc_offset(offset);
+    }
+
+    fn flush_nested(&mut self) {
+        self.flush();
+    }
+}
+
+impl SvmVcpu {
+    fn efer(&self) -> u64 {
+        let svme = if self.svme { Efer::SVME.bits() } else { 0 };
+        self.vmcb.save.efer & !Efer::SVME.bits() | svme
+    }
+
+    /// VMRUN demands EFER.SVME.
+    fn set_efer(&mut self, value: u64) {
+        let old = self.vmcb.save.efer;
+        self.svme = value & Efer::SVME.bits() != 0;
+        self.vmcb.set_efer(value | Efer::SVME.bits());
+        self.update_long_mode();
+        if (old ^ value) & Efer::NXE.bits() != 0 {
+            self.flush();
+        }
+    }
+
+    /// Writing the VMCB's control registers, unlike the guest's own MOV, flushes no translations.
+    fn set_cr0(&mut self, value: u64) {
+        const PAGING: Cr0 = Cr0::PE.union(Cr0::PG).union(Cr0::WP);
+        let old = self.vmcb.save.cr0;
+        self.vmcb.set_cr0(value);
+        self.update_long_mode();
+        if (old ^ value) & PAGING.bits() != 0 {
+            self.flush();
+        }
+    }
+
+    fn set_cr3(&mut self, value: u64) {
+        self.vmcb.set_cr3(value);
+        self.flush();
+    }
+
+    fn set_cr4(&mut self, value: u64) {
+        let changed = self.vmcb.save.cr4 != value;
+        self.vmcb.set_cr4(value);
+        if changed {
+            self.flush();
+        }
+    }
+
+    /// EFER.LMA is LME and paging, as MOV to CR0 makes it.
+    fn update_long_mode(&mut self) {
+        let save = &self.vmcb.save;
+        let mut efer = Efer::from_bits_retain(save.efer);
+        let paging = save.cr0 & Cr0::PG.bits() != 0;
+        efer.set(Efer::LMA, paging && efer.contains(Efer::LME));
+        self.vmcb.set_efer(efer.bits());
+    }
+}
+
+/// A segment register in neutral words. SVM keeps neither the granularity bit nor, for data
+/// segments, the accessed bit reliably; and the privilege level is not in SS.
+fn raise(vmcb: &Vmcb, register: SegmentRegister) -> Segment {
+    let raw = vmcb.segment(register);
+    let mut access = AccessRights::from_svm(raw.attrib);
+    access.set(AccessRights::G, raw.limit > LARGEST_BYTE_LIMIT);
+    if access.contains(AccessRights::S) && !access.contains(AccessRights::UNUSABLE) {
+        access.insert(AccessRights::ACCESSED);
+    }
+    match register {
+        SegmentRegister::Ss => access = access.with_dpl(vmcb.save.cpl),
+        SegmentRegister::Tr => access.insert(AccessRights::READ_WRITE),
+        _ => {}
+    }
+    Segment {
+        selector: raw.selector,
+        base: raw.base,
+        limit: raw.limit,
+        access: access.bits(),
+    }
+}
+
+fn raise_table(raw: VmcbSegment) -> TableRegister {
+    TableRegister {
+        base: raw.base,
+        limit: raw.limit as u16,
+    }
+}
+
+fn lower_table(table: TableRegister) -> VmcbSegment {
+    VmcbSegment {
+        base: table.base,
+        limit: table.limit.into(),
+        ..VmcbSegment::default()
+    }
+}

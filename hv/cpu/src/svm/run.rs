@@ -1,0 +1,208 @@
+//! A virtual CPU on SVM, and its way into the guest and back.
+
+use super::asid::Asid;
+use super::bitmap::{self, MsrMap};
+use super::inject::Injected;
+use super::nmi::Nmi;
+use super::vmcb::{
+    Event, Intercept1, Intercept2, NestedControl, TlbControl, VirtualInterrupt, Vmcb,
+};
+use super::{on, switch};
+use crate::extended_state::ExtendedState;
+use crate::percpu;
+use alloc::boxed::Box;
+use core::arch::asm;
+use spec::addr::Hpa;
+use spec::cpuid::SvmEdx;
+use spec::exception::Vector;
+use spec::svm::exit::ExitCode;
+use vmm::exit::from_svm::SvmRecord;
+use vmm::machine::{Gpr, Gprs};
+
+/// CR8 is the TPR of the local APIC, which vmm emulates.
+const CR8: u16 = 1 << 8;
+/// vmm decides which bits of CR4 a guest may set.
+const CR4: u16 = 1 << 4;
+
+/// The exit code of a physical machine check.
+const MACHINE_CHECK: u64 = ExitCode::EXCEPTION.0 + Vector::MC.0 as u64;
+
+/// A virtual CPU's VMCB and what VMRUN does not switch.
+pub(super) struct SvmVcpu {
+    pub(super) vmcb: Vmcb,
+    pub(super) gprs: Gprs,
+    pub(super) msr_map: Box<MsrMap>,
+    pub(super) extended: ExtendedState,
+    pub(super) features: SvmEdx,
+    /// The page with the state of the physical CPU's own hypervisor.
+    host: u64,
+    asid: Asid,
+    /// The guest sees EFER.SVME set; underneath it always is.
+    pub(super) svme: bool,
+    /// The exceptions that vmm wants to exit.
+    pub(super) exceptions: u32,
+    pub(super) nmi: Nmi,
+    /// A software event is on its way whose delivery must be watched.
+    pub(super) injected: Option<Injected>,
+}
+
+impl SvmVcpu {
+    /// The state after INIT, with nested page tables at `root`.
+    pub(super) fn new(features: SvmEdx, root: Hpa) -> Self {
+        let mut vmcb = Vmcb::new();
+        let msr_map = MsrMap::new();
+        set_intercepts(&mut vmcb);
+        vmcb.set_iopm(bitmap::iopm());
+        vmcb.set_msrpm(msr_map.address());
+        vmcb.set_virtual_interrupt(VirtualInterrupt::V_INTR_MASKING);
+        vmcb.set_nested_control(NestedControl::NP_ENABLE);
+        vmcb.set_n_cr3(root.0);
+        let mut new = Self {
+            vmcb,
+            gprs: Gprs::default(),
+            msr_map,
+            extended: ExtendedState::new(),
+            features,
+            host: 0,
+            asid: Asid::default(),
+            svme: false,
+            exceptions: 0,
+            nmi: Nmi::default(),
+            injected: None,
+        };
+        new.update_exception_intercepts();
+        new
+    }
+
+    /// Takes hold of this physical CPU.
+    pub(super) fn load_here(&mut self) {
+        let cpu = percpu::this().index();
+        self.host = on::host_state(cpu);
+        if !self.asid.is_valid(cpu) {
+            let (asid, flush_all) = Asid::allocate(cpu);
+            self.asid = asid;
+            self.vmcb.set_asid(asid.number);
+            // What this CPU cached of the VMCB, if anything, is of an earlier visit.
+            self.vmcb.set_dirty();
+            if flush_all {
+                self.vmcb.set_tlb_control(TlbControl::FLUSH_ALL);
+            }
+        }
+        self.extended.load();
+    }
+
+    /// Forgets this guest's translations at the next VMRUN.
+    pub(super) fn flush(&mut self) {
+        let how = if self.features.contains(SvmEdx::FLUSH_BY_ASID) {
+            TlbControl::FLUSH_ASID
+        } else {
+            TlbControl::FLUSH_ALL
+        };
+        if self.vmcb.control.tlb_control != TlbControl::FLUSH_ALL {
+            self.vmcb.set_tlb_control(how);
+        }
+    }
+
+    /// One VMRUN.
+    #[inline]
+    pub(super) fn enter(&mut self) -> SvmRecord {
+        self.vmcb.set_rax(self.gprs[Gpr::Rax]);
+        let address = self.vmcb.address();
+        // SAFETY: `load_here` found SVM enabled on this CPU and took its saved state; the VMCB is
+        // ours, and its nested page tables are vmm's.
+        unsafe { switch::run(&mut self.gprs, address, self.host) }
+        self.gprs[Gpr::Rax] = self.vmcb.save.rax;
+        self.vmcb.set_event(Event(0));
+        self.vmcb.set_tlb_control(TlbControl::DO_NOTHING);
+        self.vmcb.set_clean();
+        self.record()
+    }
+
+    #[inline]
+    fn record(&self) -> SvmRecord {
+        let control = &self.vmcb.control;
+        let nrips = self.features.contains(SvmEdx::NRIPS);
+        SvmRecord {
+            exit_code: control.exit_code,
+            exit_info_1: control.exit_info1,
+            exit_info_2: control.exit_info2,
+            exit_int_info: control.exit_int_info.0,
+            rip: self.vmcb.save.rip,
+            next_rip: if nrips { control.next_rip } else { 0 },
+        }
+    }
+
+    /// Runs the guest until an exit that concerns vmm.
+    #[inline]
+    pub(super) fn run_guest(&mut self) -> SvmRecord {
+        if self.nmi.is_idle() && self.injected.is_none() {
+            let record = self.enter();
+            if record.exit_code == MACHINE_CHECK {
+                take_machine_check();
+            }
+            return record;
+        }
+        self.run_watched()
+    }
+
+    /// The way of the rare cases: NMIs held back, or a software event that is being delivered.
+    #[cold]
+    fn run_watched(&mut self) -> SvmRecord {
+        loop {
+            self.before_watched_entry();
+            let mut record = self.enter();
+            if record.exit_code == MACHINE_CHECK {
+                take_machine_check();
+            }
+            self.after_software_event(&mut record);
+            if let Some(record) = self.after_watched_exit(record) {
+                return record;
+            }
+        }
+    }
+}
+
+/// A machine check that hit while the guest ran is ours, not the guest's: through our own IDT.
+#[cold]
+fn take_machine_check() {
+    // SAFETY: our IDT has a gate for the vector.
+    unsafe { asm!("int 18") }
+}
+
+/// What exits always. IRET, VINTR and exceptions come and go. INVLPG, MOV DR, RDTSC and MOV to CR3 are
+/// the guest's own affair under nested paging, and MOV to CR0 as far as only TS and MP change.
+///
+/// EFER.SVME is set under the guest, so that SVM's instructions do not raise #UD by themselves.
+/// VMCALL, Intel's, does: vmm sees it if it asks for exits of #UD.
+fn set_intercepts(vmcb: &mut Vmcb) {
+    vmcb.set_intercept_cr_reads(CR8);
+    vmcb.set_intercept_cr_writes(CR4 | CR8);
+    vmcb.set_intercept1(
+        Intercept1::INTR
+            | Intercept1::NMI
+            | Intercept1::INIT
+            | Intercept1::CR0_SEL_WRITE
+            | Intercept1::CPUID
+            | Intercept1::INVD
+            | Intercept1::HLT
+            | Intercept1::INVLPGA
+            | Intercept1::IOIO_PROT
+            | Intercept1::MSR_PROT
+            | Intercept1::TASK_SWITCH
+            | Intercept1::FERR_FREEZE
+            | Intercept1::SHUTDOWN,
+    );
+    vmcb.set_intercept2(
+        Intercept2::VMRUN
+            | Intercept2::VMMCALL
+            | Intercept2::VMLOAD
+            | Intercept2::VMSAVE
+            | Intercept2::STGI
+            | Intercept2::CLGI
+            | Intercept2::SKINIT
+            | Intercept2::WBINVD
+            | Intercept2::MONITOR
+            | Intercept2::MWAIT
+            | Intercept2::XSETBV,
+    );
+}
