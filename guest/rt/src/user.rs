@@ -1,0 +1,35 @@
+//! CPL 3.
+
+use core::arch::asm;
+
+use crate::{
+    interrupts::{Exception, catch},
+    segments::{USER_CODE64, USER_DATA},
+};
+
+/// RFLAGS bit 1, always set.
+const RFLAGS: u64 = 1 << 1;
+/// Interrupts enabled.
+pub const INTERRUPTS: u64 = 1 << 9;
+/// Alignment checks at CPL 3 (with CR0.AM).
+pub const ALIGNMENT: u64 = 1 << 18;
+
+/// Runs the code at `rip` at CPL 3 with `rsp` and these RFLAGS bits, until its first exception.
+/// Both pages must be open to CPL 3 (`paging::open_to_user`).
+///
+/// # Panics
+/// Never: only an exception leads back from CPL 3.
+pub fn run(rip: u64, rsp: u64, rflags: u64) -> Exception {
+    let raised = catch(|| {
+        // SAFETY: `catch` restores the registers and the stack at the exception.
+        unsafe {
+            asm!(
+                "push {ss}", "push {rsp}", "push {rflags}", "push {cs}", "push {rip}", "iretq",
+                ss = const USER_DATA, cs = const USER_CODE64,
+                rsp = in(reg) rsp, rflags = in(reg) rflags | RFLAGS, rip = in(reg) rip,
+                options(noreturn)
+            )
+        }
+    });
+    raised.expect("only an exception leads back from CPL 3")
+}
