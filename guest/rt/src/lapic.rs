@@ -3,7 +3,7 @@
 use x86::msr::{IA32_APIC_BASE, IA32_TSC_DEADLINE};
 
 use crate::{
-    Single, execute,
+    Single, execute, interrupts,
     machine::{cpuid, rdmsr, wrmsr},
 };
 
@@ -51,6 +51,8 @@ pub const DEADLINE: u32 = 2 << 17;
 /// Divide configuration: by 1.
 pub const BY_ONE: u32 = 0b1011;
 
+const SPURIOUS_VECTOR: u8 = 0xff;
+
 static X2APIC: Single<bool> = Single::new(false);
 
 /// Reads the register at `offset` of the xAPIC page, in the mode of the moment.
@@ -72,9 +74,10 @@ pub fn write(offset: u32, value: u32) {
     execute!("mov [{1}], {0:e}", in(reg) value, in(reg) BASE + u64::from(offset));
 }
 
-/// Enables the APIC by its spurious interrupt vector register.
+/// Enables the APIC by its spurious interrupt vector register; spurious interrupts are ignored.
 pub fn enable() {
-    write(register::SPURIOUS, 0x1ff);
+    interrupts::on(SPURIOUS_VECTOR, Some(|_| ()));
+    write(register::SPURIOUS, 0x100 | u32::from(SPURIOUS_VECTOR));
     write(register::TPR, 0);
 }
 
