@@ -30,11 +30,14 @@ pub fn argument_or(default: u64) -> u64 {
 }
 
 /// Sets the machine up, runs `main`, and ends the guest by its checks. `rt::main!` calls this.
-pub fn run(guest: &str, main: fn(), memory: u64, arguments: *const c_char) -> ! {
+///
+/// # Safety
+/// `arguments` is null or the address of a NUL-terminated string that nothing changes.
+pub unsafe fn run(guest: &str, main: fn(), memory: u64, arguments: *const c_char) -> ! {
     set_up();
     MEMORY.store(memory);
     if !arguments.is_null() {
-        // SAFETY: the loader passes a NUL-terminated string that nothing changes.
+        // SAFETY: as the caller promises.
         let text = unsafe { CStr::from_ptr(arguments) };
         ARGUMENTS.store(text.to_str().unwrap_or(""));
     }
@@ -55,7 +58,8 @@ macro_rules! main {
         #[unsafe(no_mangle)]
         #[unsafe(link_section = ".text.start")]
         extern "C" fn _start(memory: u64, arguments: *const core::ffi::c_char) -> ! {
-            $crate::start::run(env!("CARGO_BIN_NAME"), $main, memory, arguments)
+            // SAFETY: the loader passes the arguments so.
+            unsafe { $crate::start::run(env!("CARGO_BIN_NAME"), $main, memory, arguments) }
         }
     };
 }

@@ -27,9 +27,21 @@ fn leaf_1() {
 }
 
 fn hypervisor_leaves() {
-    check_eq!("the hypervisor's name", &machine::hypervisor(), b"NestlingNest");
-    check_eq!("the last hypervisor leaf that describes the ABI", machine::cpuid(0x4000_0000).eax, 0x4000_0001);
-    check_eq!("the ABI's version", u64::from(machine::cpuid(0x4000_0001).eax), abi::VERSION);
+    check_eq!(
+        "the hypervisor's name",
+        &machine::hypervisor(),
+        b"NestlingNest"
+    );
+    check_eq!(
+        "the last hypervisor leaf that describes the ABI",
+        machine::cpuid(0x4000_0000).eax,
+        0x4000_0001
+    );
+    check_eq!(
+        "the ABI's version",
+        u64::from(machine::cpuid(0x4000_0001).eax),
+        abi::VERSION
+    );
     let timing = machine::cpuid(0x4000_0010);
     check!("a TSC frequency", timing.eax != 0);
     check!("a local APIC timer frequency", timing.ebx != 0);
@@ -51,12 +63,19 @@ fn osxsave() {
 fn topology() {
     check_eq!("the initial APIC ID", machine::cpuid(1).ebx >> 24, 0);
     let last = machine::cpuid(0).eax;
-    let id = if last >= 0xb { machine::cpuid(0xb).edx } else { 0 };
+    let id = if last >= 0xb {
+        machine::cpuid(0xb).edx
+    } else {
+        0
+    };
     check_eq!("the x2APIC ID", id, 0);
 }
 
 fn extended_leaves() {
-    check!("extended leaves", machine::cpuid(0x8000_0000).eax >= 0x8000_0008);
+    check!(
+        "extended leaves",
+        machine::cpuid(0x8000_0000).eax >= 0x8000_0008
+    );
     let leaf = machine::cpuid(0x8000_0001);
     check!("no SVM", leaf.ecx >> 2 & 1 == 0);
     check!("long mode", leaf.edx >> 29 & 1 == 1);

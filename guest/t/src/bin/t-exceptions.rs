@@ -35,15 +35,28 @@ fn check_one_of(name: &str, raised: Option<Exception>, vectors: [u8; 2]) {
 }
 
 fn faults() {
-    check_raises!("#DE", attempt!("div {0:e}", in(reg) 0_u32, inout("eax") 1 => _, inout("edx") 0 => _), DE);
+    check_raises!(
+        "#DE",
+        attempt!("div {0:e}", in(reg) 0_u32, inout("eax") 1 => _, inout("edx") 0 => _),
+        DE
+    );
     check_raises!("#UD", attempt!("ud2"), UD);
-    check_raises!("#GP(0)", attempt!("mov {0}, [{0}]", inout(reg) NOT_CANONICAL => _), GP, 0);
+    check_raises!(
+        "#GP(0)",
+        attempt!("mov {0}, [{0}]", inout(reg) NOT_CANONICAL => _),
+        GP,
+        0
+    );
     let raised = attempt!("mov rbp, {0}", "mov {0}, [rbp]", inout(reg) NOT_CANONICAL => _);
     check_one_of("#SS(0)", raised, [SS, GP]);
     machine::set_cr0(machine::cr0() | Cr0::CR0_TASK_SWITCHED);
     check_raises!("#NM", attempt!("fld1"), NM);
     machine::set_cr0(machine::cr0() - Cr0::CR0_TASK_SWITCHED);
-    check_raises!("#UD by the length of LOCK NOP", attempt!(".byte 0xf0, 0x90"), UD);
+    check_raises!(
+        "#UD by the length of LOCK NOP",
+        attempt!(".byte 0xf0, 0x90"),
+        UD
+    );
 }
 
 static STEPS: Single<u32> = Single::new(0);
@@ -58,7 +71,16 @@ fn breakpoints() {
     check_raises!("#BP", attempt!("int3"), BP);
     check_one_of("#DB by INT1", attempt!(".byte 0xf1"), [DB, UD]);
     interrupts::on(DB, Some(count_step));
-    execute!("pushfq", "or qword ptr [rsp], 0x100", "popfq", "nop", "nop", "pushfq", "and qword ptr [rsp], ~0x100", "popfq");
+    execute!(
+        "pushfq",
+        "or qword ptr [rsp], 0x100",
+        "popfq",
+        "nop",
+        "nop",
+        "pushfq",
+        "and qword ptr [rsp], ~0x100",
+        "popfq"
+    );
     check_eq!("#DB by TF, once an instruction", STEPS.load(), 5);
     STEPS.store(0);
     let target = breakpoint_target as *const () as u64;
@@ -76,9 +98,24 @@ fn breakpoints() {
 fn segment_faults() {
     let beyond = u32::from(segments::BEYOND);
     let absent = u32::from(segments::NOT_PRESENT);
-    check_raises!("#GP(selector)", attempt!("mov ds, {:x}", in(reg) segments::BEYOND), GP, beyond);
-    check_raises!("#NP(selector)", attempt!("mov ds, {:x}", in(reg) segments::NOT_PRESENT), NP, absent);
-    check_raises!("#SS(selector)", attempt!("mov ss, {:x}", in(reg) segments::NOT_PRESENT), SS, absent);
+    check_raises!(
+        "#GP(selector)",
+        attempt!("mov ds, {:x}", in(reg) segments::BEYOND),
+        GP,
+        beyond
+    );
+    check_raises!(
+        "#NP(selector)",
+        attempt!("mov ds, {:x}", in(reg) segments::NOT_PRESENT),
+        NP,
+        absent
+    );
+    check_raises!(
+        "#SS(selector)",
+        attempt!("mov ss, {:x}", in(reg) segments::NOT_PRESENT),
+        SS,
+        absent
+    );
     check_raises!("#GP of a null SS at CPL 3", null_stack_at_cpl_3(), GP, 0);
 }
 
@@ -92,11 +129,21 @@ fn task_faults() {
     interrupts::set_ist(0x80, 7);
     segments::set_task_limit(0x53);
     segments::load_task_register();
-    check_raises!("#TS(selector)", attempt!("int 0x80"), TS, u32::from(segments::TSS));
+    check_raises!(
+        "#TS(selector)",
+        attempt!("int 0x80"),
+        TS,
+        u32::from(segments::TSS)
+    );
     segments::set_task_limit(103);
     segments::load_task_register();
     interrupts::set_ist(0x80, 0);
-    check_raises!("#GP of a busy TSS", attempt!("ltr {:x}", in(reg) segments::TSS), GP, u32::from(segments::TSS));
+    check_raises!(
+        "#GP of a busy TSS",
+        attempt!("ltr {:x}", in(reg) segments::TSS),
+        GP,
+        u32::from(segments::TSS)
+    );
 }
 
 #[repr(C, align(4096))]
@@ -123,15 +170,27 @@ fn page_faults() {
     // QEMU 7.2 leaves out bit P of the error code.
     let got = raised.map(|e| (e.vector, e.error_code.map(|code| code & !1)));
     check_eq!("#PF, reserved bit", got, Some((PF, Some(8))));
-    machine::wrmsr(x86::msr::IA32_EFER, machine::rdmsr(x86::msr::IA32_EFER) | 1 << 11);
-    page_fault("#PF, fetch without permission", address | PRESENT | NO_EXECUTE, 0x11, || attempt!("call {}", in(reg) address));
+    machine::wrmsr(
+        x86::msr::IA32_EFER,
+        machine::rdmsr(x86::msr::IA32_EFER) | 1 << 11,
+    );
+    page_fault(
+        "#PF, fetch without permission",
+        address | PRESENT | NO_EXECUTE,
+        0x11,
+        || attempt!("call {}", in(reg) address),
+    );
     paging::open_to_user(user_read as *const () as u64);
     let at_user = || Some(user::run(user_read as *const () as u64, 0, 0));
     page_fault("#PF, read at CPL 3", address | PRESENT, 5, at_user);
     page_fault("#PF, read of nothing at CPL 3", USER, 4, at_user);
     let far = 0x0000_7fff_ffff_f000_u64;
     let raised = attempt!("mov {0}, [{0}]", inout(reg) far => _);
-    check_eq!("#PF far away", raised.map(|e| (e.vector, e.error_code, e.cr2)), Some((PF, Some(0), far)));
+    check_eq!(
+        "#PF far away",
+        raised.map(|e| (e.vector, e.error_code, e.cr2)),
+        Some((PF, Some(0), far))
+    );
 }
 
 fn double_fault() {
@@ -157,7 +216,10 @@ fn floating_point() {
     let raised = attempt!("ldmxcsr [{}]", "xorps xmm0, xmm0", "mov eax, 0x3f800000", "movd xmm1, eax", "divss xmm1, xmm0", in(reg) &raw const unmasked, out("eax") _);
     const MASKED: u32 = 0x1f80;
     execute!("ldmxcsr [{}]", in(reg) &MASKED);
-    check!("#XM, where the CPU has it", raised.is_none_or(|e| e.vector == XM && e.error_code.is_none()));
+    check!(
+        "#XM, where the CPU has it",
+        raised.is_none_or(|e| e.vector == XM && e.error_code.is_none())
+    );
 }
 
 fn alignment() {

@@ -61,7 +61,11 @@ fn in_this_mode(mode: &str) {
     let passed = (machine::rdtsc() - before) / (machine::tsc_khz() / 1000);
     check!("one-shot took at least 1.5 ms", passed >= 1500);
     check!("the vector was in service", IN_SERVICE.load());
-    check_eq!("the count stays at 0", lapic::read(register::CURRENT_COUNT), 0);
+    check_eq!(
+        "the count stays at 0",
+        lapic::read(register::CURRENT_COUNT),
+        0
+    );
 
     lapic::start_timer(VECTOR, lapic::PERIODIC, ms);
     check!("periodic, 5 times", halt_for(5) >= 5);
@@ -72,7 +76,11 @@ fn in_this_mode(mode: &str) {
         lapic::start_deadline(VECTOR, deadline);
         let ticks = halt_for(1);
         check!("TSC deadline", ticks == 1 && machine::rdtsc() >= deadline);
-        check_eq!("the deadline is cleared", machine::rdmsr(x86::msr::IA32_TSC_DEADLINE), 0);
+        check_eq!(
+            "the deadline is cleared",
+            machine::rdmsr(x86::msr::IA32_TSC_DEADLINE),
+            0
+        );
         stop_timer();
     }
 

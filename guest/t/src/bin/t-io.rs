@@ -43,7 +43,11 @@ fn single() {
 }
 
 fn register_parts() {
-    let (mut byte, mut word, mut double) = (0x1122_3344_5566_7788_u64, 0x1122_3344_5566_7788_u64, u64::MAX);
+    let (mut byte, mut word, mut double) = (
+        0x1122_3344_5566_7788_u64,
+        0x1122_3344_5566_7788_u64,
+        u64::MAX,
+    );
     execute!("in al, dx", inout("rax") byte, in("dx") DEBUG_CONSOLE);
     check_eq!("IN AL keeps the rest of RAX", byte, 0x1122_3344_5566_77e9);
     execute!("in ax, dx", inout("rax") word, in("dx") NOBODY);
@@ -75,8 +79,16 @@ fn rep_outsb(text: &[u8], backwards: bool) -> (u64, u64) {
 }
 
 fn strings_out() {
-    check_eq!("REP OUTSB", rep_outsb(b"written by REP OUTSB\n", false), (21, 0));
-    check_eq!("REP OUTSB, DF=1", rep_outsb(b"\n1=FD ,BSTUO PER yb nettirw", true), (-27_i64 as u64, 0));
+    check_eq!(
+        "REP OUTSB",
+        rep_outsb(b"written by REP OUTSB\n", false),
+        (21, 0)
+    );
+    check_eq!(
+        "REP OUTSB, DF=1",
+        rep_outsb(b"\n1=FD ,BSTUO PER yb nettirw", true),
+        (-27_i64 as u64, 0)
+    );
     let text = b"!\n";
     let mut rsi = text.as_ptr() as u64;
     execute!("outsb", "outsb", inout("rsi") rsi, in("dx") COM1);
@@ -94,28 +106,56 @@ fn strings_in() {
     let mut bytes = [0_u8; 8];
     let (mut rdi, mut rcx) = (bytes.as_mut_ptr() as u64 + 1, 6_u64);
     execute!("rep insb", inout("rdi") rdi, inout("rcx") rcx, in("dx") DEBUG_CONSOLE);
-    check_eq!("REP INSB", bytes, [0, 0xe9, 0xe9, 0xe9, 0xe9, 0xe9, 0xe9, 0]);
-    check_eq!("REP INSB's registers", (rdi - bytes.as_ptr() as u64, rcx), (7, 0));
+    check_eq!(
+        "REP INSB",
+        bytes,
+        [0, 0xe9, 0xe9, 0xe9, 0xe9, 0xe9, 0xe9, 0]
+    );
+    check_eq!(
+        "REP INSB's registers",
+        (rdi - bytes.as_ptr() as u64, rcx),
+        (7, 0)
+    );
     let mut bytes = [0_u8; 8];
     let (mut rdi, mut rcx) = (bytes.as_mut_ptr() as u64 + 6, 6_u64);
     execute!("std", "rep insb", "cld", inout("rdi") rdi, inout("rcx") rcx, in("dx") DEBUG_CONSOLE);
-    check_eq!("REP INSB, DF=1", bytes, [0, 0xe9, 0xe9, 0xe9, 0xe9, 0xe9, 0xe9, 0]);
-    check_eq!("REP INSB's registers, DF=1", (rdi, rcx), (bytes.as_ptr() as u64, 0));
+    check_eq!(
+        "REP INSB, DF=1",
+        bytes,
+        [0, 0xe9, 0xe9, 0xe9, 0xe9, 0xe9, 0xe9, 0]
+    );
+    check_eq!(
+        "REP INSB's registers, DF=1",
+        (rdi, rcx),
+        (bytes.as_ptr() as u64, 0)
+    );
     let mut words = [0_u16; 4];
     let (mut rdi, mut rcx) = (words.as_mut_ptr() as u64, 3_u64);
     execute!("rep insw", inout("rdi") rdi, inout("rcx") rcx, in("dx") NOBODY);
-    check_eq!("REP INSW", (words, rdi - words.as_ptr() as u64, rcx), ([0xffff, 0xffff, 0xffff, 0], 6, 0));
+    check_eq!(
+        "REP INSW",
+        (words, rdi - words.as_ptr() as u64, rcx),
+        ([0xffff, 0xffff, 0xffff, 0], 6, 0)
+    );
     let mut doubles = [0_u32; 4];
     let mut rdi = doubles.as_mut_ptr() as u64;
     execute!("insd", inout("rdi") rdi, in("dx") NOBODY);
-    check_eq!("INSD without REP", (doubles, rdi - doubles.as_ptr() as u64), ([u32::MAX, 0, 0, 0], 4));
+    check_eq!(
+        "INSD without REP",
+        (doubles, rdi - doubles.as_ptr() as u64),
+        ([u32::MAX, 0, 0, 0], 4)
+    );
 }
 
 fn odd_strings() {
     let mut byte = 7_u8;
     let (mut rdi, mut rcx) = (&raw mut byte as u64, 0_u64);
     execute!("rep insb", inout("rdi") rdi, inout("rcx") rcx, in("dx") DEBUG_CONSOLE);
-    check_eq!("REP INSB of nothing", (black_box(byte), rdi, rcx), (7, &raw const byte as u64, 0));
+    check_eq!(
+        "REP INSB of nothing",
+        (black_box(byte), rdi, rcx),
+        (7, &raw const byte as u64, 0)
+    );
 
     let text = b"written through FS\n";
     wrmsr(x86::msr::IA32_FS_BASE, text.as_ptr() as u64);
@@ -126,12 +166,19 @@ fn odd_strings() {
     let text = b"written by 32-bit addresses\n";
     let (mut rsi, mut rcx) = (text.as_ptr() as u64 | 0xabcd << 32, 28_u64 | 1 << 32);
     execute!(".byte 0x67", "rep outsb", inout("rsi") rsi, inout("rcx") rcx, in("dx") COM1);
-    check_eq!("REP OUTSB with 32-bit addresses", (rsi, rcx as u32), (text.as_ptr() as u64 + 28, 0));
+    check_eq!(
+        "REP OUTSB with 32-bit addresses",
+        (rsi, rcx as u32),
+        (text.as_ptr() as u64 + 28, 0)
+    );
 
     static LARGE: rt::Single<[u8; 12288]> = rt::Single::new([0; 12288]);
     let (mut rdi, mut rcx) = (LARGE.get() as u64, 12288_u64);
     execute!("rep insb", inout("rdi") rdi, inout("rcx") rcx, in("dx") DEBUG_CONSOLE);
-    check!("REP INSB over pages", LARGE.with(|bytes| bytes.iter().all(|b| *b == 0xe9)) && rcx == 0);
+    check!(
+        "REP INSB over pages",
+        LARGE.with(|bytes| bytes.iter().all(|b| *b == 0xe9)) && rcx == 0
+    );
 }
 
 fn faults() {
@@ -140,19 +187,29 @@ fn faults() {
     static PAGES: rt::Single<Pages> = rt::Single::new(Pages([0; 8192]));
     let second = PAGES.get() as u64 + 4096;
     let mut rdi = second - 3;
-    let raised = paging::with_entry(second, 0, || {
-        rt::attempt!("mov ecx, 8", "rep insb", inout("rdi") rdi, out("rcx") _, in("dx") DEBUG_CONSOLE)
-    });
+    let raised = paging::with_entry(
+        second,
+        0,
+        || rt::attempt!("mov ecx, 8", "rep insb", inout("rdi") rdi, out("rcx") _, in("dx") DEBUG_CONSOLE),
+    );
     check_raises!("REP INSB into a page that is not present", raised, PF, 2);
     check_eq!("the faulting address", raised.map(|e| e.cr2), Some(second));
     let filled = PAGES.with(|pages| pages.0[4092..].first_chunk().copied());
-    check_eq!("what came before it", filled, Some([0, 0xe9, 0xe9, 0xe9, 0]));
+    check_eq!(
+        "what came before it",
+        filled,
+        Some([0, 0xe9, 0xe9, 0xe9, 0])
+    );
     black_box(&mut rdi);
 
     paging::open_to_user(user_in as *const () as u64);
     let stack = PAGES.get() as u64 + 4096;
     let raised = user::run(user_in as *const () as u64, stack, 0);
-    check_eq!("IN at CPL 3", (raised.vector, raised.error_code, raised.rip), (GP, Some(0), user_in as *const () as u64));
+    check_eq!(
+        "IN at CPL 3",
+        (raised.vector, raised.error_code, raised.rip),
+        (GP, Some(0), user_in as *const () as u64)
+    );
     println!("the end");
 }
 

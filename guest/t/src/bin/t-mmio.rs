@@ -34,7 +34,10 @@ fn set_count(value: u32) {
 
 fn moves() {
     check_eq!("local APIC ID", lapic::read(register::ID) >> 24, 0);
-    check!("local APIC version", lapic::read(register::VERSION) & 0xff >= 0x10);
+    check!(
+        "local APIC version",
+        lapic::read(register::VERSION) & 0xff >= 0x10
+    );
     set_count(0x1234_5678);
     check_eq!("MOV r32", count(), 0x1234_5678);
     execute!("mov dword ptr [{}], 0x7654321", in(reg) COUNT);
@@ -73,7 +76,11 @@ fn arithmetic() {
     execute!("cmp dword ptr [{1}], 0x12400", "sete {0}", out(reg_byte) equal, in(reg) COUNT);
     execute!("cmp {2:e}, [{1}]", "setb {0}", out(reg_byte) below, in(reg) COUNT, in(reg) 0x123ff_u32);
     execute!("test dword ptr [{1}], 0x400", "setnz {0}", out(reg_byte) bit, in(reg) COUNT);
-    check_eq!("CMP m, imm; CMP r, m; TEST m, imm", (equal, below, bit), (1, 1, 1));
+    check_eq!(
+        "CMP m, imm; CMP r, m; TEST m, imm",
+        (equal, below, bit),
+        (1, 1, 1)
+    );
     let carry: u8;
     set_count(0xffff_ffff);
     execute!("add dword ptr [{1}], 2", "setc {0}", out(reg_byte) carry, in(reg) COUNT);
@@ -130,7 +137,11 @@ fn nowhere() {
     let (zero, sign): (u64, u64);
     execute!("movzx {0:e}, word ptr [{1}]", out(reg) zero, in(reg) 0x8000_0002_u64);
     execute!("movsx {0}, byte ptr [{1}]", out(reg) sign, in(reg) 0x8000_0003_u64);
-    check_eq!("MOVZX 16 and MOVSX 8 of nowhere", (zero, sign), (0xffff, u64::MAX));
+    check_eq!(
+        "MOVZX 16 and MOVSX 8 of nowhere",
+        (zero, sign),
+        (0xffff, u64::MAX)
+    );
 }
 
 fn memory() {

@@ -54,8 +54,14 @@ fn time_stamp() {
     wrmsr(IA32_TIME_STAMP_COUNTER, far);
     let by_msr = rdmsr(IA32_TIME_STAMP_COUNTER);
     let by_instruction = machine::rdtsc();
-    check!("TSC written, read by RDMSR", (far..far + (1 << 36)).contains(&by_msr));
-    check!("TSC written, read by RDTSC", (by_msr..by_msr + (1 << 36)).contains(&by_instruction));
+    check!(
+        "TSC written, read by RDMSR",
+        (far..far + (1 << 36)).contains(&by_msr)
+    );
+    check!(
+        "TSC written, read by RDTSC",
+        (by_msr..by_msr + (1 << 36)).contains(&by_instruction)
+    );
 }
 
 fn efer() {
@@ -67,18 +73,42 @@ fn efer() {
     check_eq!("EFER shows long mode", efer & (LME | LMA), LME | LMA);
     check_eq!("EFER shows no SVME", efer & SVME, 0);
     keeps("EFER.SCE", IA32_EFER, efer ^ SCE);
-    check_raises!("EFER.LME cleared while paging", try_wrmsr(IA32_EFER, efer & !LME), GP, 0);
+    check_raises!(
+        "EFER.LME cleared while paging",
+        try_wrmsr(IA32_EFER, efer & !LME),
+        GP,
+        0
+    );
     check_raises!("EFER.SVME", try_wrmsr(IA32_EFER, efer | SVME), GP, 0);
-    check_raises!("EFER reserved bit", try_wrmsr(IA32_EFER, efer | 1 << 20), GP, 0);
+    check_raises!(
+        "EFER reserved bit",
+        try_wrmsr(IA32_EFER, efer | 1 << 20),
+        GP,
+        0
+    );
     check_eq!("EFER as before", rdmsr(IA32_EFER), efer);
 }
 
 fn emulated() {
     check_eq!("APIC_BASE", rdmsr(IA32_APIC_BASE), 0xfee0_0900);
-    check!("MISC_ENABLE is readable", try_rdmsr(IA32_MISC_ENABLE).is_ok());
-    check_eq!("BIOS_SIGN_ID is writable", try_wrmsr(IA32_BIOS_SIGN_ID, 0), None);
-    check!("BIOS_SIGN_ID is readable", try_rdmsr(IA32_BIOS_SIGN_ID).is_ok());
-    check_eq!("TSC_DEADLINE is writable", try_wrmsr(IA32_TSC_DEADLINE, 0), None);
+    check!(
+        "MISC_ENABLE is readable",
+        try_rdmsr(IA32_MISC_ENABLE).is_ok()
+    );
+    check_eq!(
+        "BIOS_SIGN_ID is writable",
+        try_wrmsr(IA32_BIOS_SIGN_ID, 0),
+        None
+    );
+    check!(
+        "BIOS_SIGN_ID is readable",
+        try_rdmsr(IA32_BIOS_SIGN_ID).is_ok()
+    );
+    check_eq!(
+        "TSC_DEADLINE is writable",
+        try_wrmsr(IA32_TSC_DEADLINE, 0),
+        None
+    );
     check_eq!("TSC_DEADLINE", try_rdmsr(IA32_TSC_DEADLINE), Ok(0));
 }
 
@@ -91,10 +121,24 @@ fn mtrrs() {
         keeps("MTRR_PHYSBASE0", IA32_MTRR_PHYSBASE0, 0x8000_0006);
         keeps("MTRR_PHYSMASK0", IA32_MTRR_PHYSMASK0, 0xf_8000_0800);
     } else {
-        check_raises!("MTRR_PHYSBASE0", try_rdmsr(IA32_MTRR_PHYSBASE0).err(), GP, 0);
-        check_raises!("MTRR_PHYSMASK0", try_rdmsr(IA32_MTRR_PHYSMASK0).err(), GP, 0);
+        check_raises!(
+            "MTRR_PHYSBASE0",
+            try_rdmsr(IA32_MTRR_PHYSBASE0).err(),
+            GP,
+            0
+        );
+        check_raises!(
+            "MTRR_PHYSMASK0",
+            try_rdmsr(IA32_MTRR_PHYSMASK0).err(),
+            GP,
+            0
+        );
     }
-    keeps("MTRR_FIX64K_00000", IA32_MTRR_FIX64K_00000, 0x0606_0606_0606_0606);
+    keeps(
+        "MTRR_FIX64K_00000",
+        IA32_MTRR_FIX64K_00000,
+        0x0606_0606_0606_0606,
+    );
     keeps("MTRR_DEF_TYPE", IA32_MTRR_DEF_TYPE, 0xc06);
 }
 
@@ -118,14 +162,22 @@ fn denied() {
     ] {
         let read = try_rdmsr(number).err().map(|e| (e.vector, e.error_code));
         let write = try_wrmsr(number, 0).map(|e| (e.vector, e.error_code));
-        check_eq!(name, (read, write), (Some((GP, Some(0))), Some((GP, Some(0)))));
+        check_eq!(
+            name,
+            (read, write),
+            (Some((GP, Some(0))), Some((GP, Some(0))))
+        );
     }
 }
 
 fn x2apic() {
     check_raises!("x2APIC ID in xAPIC mode", try_rdmsr(0x802).err(), GP, 0);
     lapic::enter_x2apic();
-    check_eq!("APIC_BASE in x2APIC mode", rdmsr(IA32_APIC_BASE), 0xfee0_0d00);
+    check_eq!(
+        "APIC_BASE in x2APIC mode",
+        rdmsr(IA32_APIC_BASE),
+        0xfee0_0d00
+    );
     check_eq!("x2APIC ID", try_rdmsr(0x802), Ok(0));
     check_raises!("x2APIC ID is not writable", try_wrmsr(0x802, 0), GP, 0);
     check_raises!("0x800", try_rdmsr(0x800).err(), GP, 0);
@@ -134,5 +186,10 @@ fn x2apic() {
     check_raises!("EOI of a value", try_wrmsr(0x80b, 1), GP, 0);
     check_raises!("TPR reserved bits", try_wrmsr(0x808, 0x100), GP, 0);
     let direct = lapic::BASE | lapic::BASE_ENABLE | 1 << 8;
-    check_raises!("x2APIC to xAPIC at once", try_wrmsr(IA32_APIC_BASE, direct), GP, 0);
+    check_raises!(
+        "x2APIC to xAPIC at once",
+        try_wrmsr(IA32_APIC_BASE, direct),
+        GP,
+        0
+    );
 }
