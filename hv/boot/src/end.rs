@@ -37,9 +37,9 @@ pub fn print_last_exits() {
     }
 }
 
-/// The ACPI tables say that this is QEMU or Bochs, so the ports that end those may be written.
-pub fn set_emulator() {
-    EMULATOR.store(true, Ordering::Relaxed);
+/// Whether this is QEMU or Bochs, so that the ports that end those may be written.
+pub fn set_emulator(is_emulator: bool) {
+    EMULATOR.store(is_emulator, Ordering::Relaxed);
 }
 
 /// Ends the run with a status, and the machine.

@@ -109,6 +109,20 @@ impl Info {
         Some((tag.rsdt_address() as u64, false))
     }
 
+    /// The RSDP names the maker of QEMU's and Bochs' tables.
+    pub fn is_emulator(&self) -> bool {
+        const OEM: &str = "BOCHS ";
+        let newer = self
+            .0
+            .rsdp_v2_tag()
+            .is_some_and(|tag| tag.oem_id() == Ok(OEM));
+        newer
+            || self
+                .0
+                .rsdp_v1_tag()
+                .is_some_and(|tag| tag.oem_id() == Ok(OEM))
+    }
+
     /// The framebuffer, or the text screen.
     pub fn framebuffer(&self) -> Option<&'static FramebufferTag> {
         self.0.framebuffer_tag()?.ok()

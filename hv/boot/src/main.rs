@@ -18,7 +18,7 @@ mod memory;
 mod paging;
 mod tables;
 
-use alloc::string::String;
+use alloc::borrow::Cow;
 use cmdline::Options;
 use core::arch::global_asm;
 use cpu::apic::Apic;
@@ -56,8 +56,8 @@ unsafe extern "C" {
 extern "sysv64" fn boot_main(magic: u32, information: u32) -> ! {
     // SAFETY: the first thing on the first CPU, which runs on these stacks.
     unsafe { percpu::adopt(0, (&raw const boot_stacks) as u64) };
-    // SAFETY: EBX is the information's address when EAX is the magic number.
     let info = if magic == info::MAGIC {
+        // SAFETY: with the magic number in EAX, EBX is the information's address.
         unsafe { Info::load(information) }
     } else {
         Err("not loaded by multiboot2")
@@ -67,11 +67,12 @@ extern "sysv64" fn boot_main(magic: u32, information: u32) -> ! {
     console::init(options.console, info.as_ref().ok());
     logger::init(options.log);
     end::init(options.end);
+    end::set_emulator(info.as_ref().is_ok_and(Info::is_emulator));
     Options::parse(line, |word| {
         log::warn!("unknown word on the command line: {word}")
     });
     match info
-        .map_err(String::from)
+        .map_err(Cow::from)
         .and_then(|info| start(&info, &options))
     {
         Ok(status) => end::end(status),
@@ -83,7 +84,7 @@ extern "sysv64" fn boot_main(magic: u32, information: u32) -> ! {
 }
 
 /// Brings the machine up and runs the guests; returns the status.
-fn start(info: &Info, options: &Options) -> Result<u32, String> {
+fn start(info: &Info, options: &Options) -> Result<u32, Cow<'static, str>> {
     log::info!("version {}", env!("CARGO_PKG_VERSION"));
     if let Some((table, names)) = info.symbols() {
         symbols::register(table, names);

@@ -62,7 +62,7 @@ impl Plan {
             stacks: core::iter::once(boot_stacks).chain(others).collect(),
             split: split
                 .into_iter()
-                .chain([stack_block..stack_block + STACK_BLOCK])
+                .chain(core::iter::once(stack_block..stack_block + STACK_BLOCK))
                 .collect(),
             edges: info.areas().flat_map(|(r, _)| [r.start, r.end]).collect(),
             gib_pages: features.gib_pages,
@@ -97,7 +97,11 @@ impl Plan {
             .edges
             .iter()
             .any(|edge| gib.start < *edge && *edge < gib.end);
-        if self.gib_pages && at % page_size(3) == 0 && plain && self.split.iter().all(whole) {
+        if self.gib_pages
+            && at.is_multiple_of(page_size(3))
+            && plain
+            && self.split.iter().all(whole)
+        {
             3
         } else if self.split.iter().any(|r| r.contains(&at)) {
             1

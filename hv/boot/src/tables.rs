@@ -1,6 +1,5 @@
 //! What the ACPI tables say about this machine.
 
-use crate::end;
 use crate::info::Info;
 use crate::memory::EARLY_END;
 use alloc::vec::Vec;
@@ -22,15 +21,10 @@ pub fn read(info: &Info) -> Platform {
         return Platform::default();
     };
     match acpi::find_madt(&copy, root, is_xsdt) {
-        Ok(madt) => {
-            if &madt.oem == b"BOCHS " {
-                end::set_emulator();
-            }
-            Platform {
-                apic_ids: madt.apic_ids,
-                io_apics: madt.io_apics,
-            }
-        }
+        Ok(madt) => Platform {
+            apic_ids: madt.apic_ids,
+            io_apics: madt.io_apics,
+        },
         Err(error) => {
             log::error!("{error}; going on with one CPU");
             Platform::default()

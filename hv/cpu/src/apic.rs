@@ -42,6 +42,9 @@ impl Apic {
     /// # Errors
     /// The line to print, when there is no local APIC.
     pub fn enable(features: &Features) -> Result<Self, &'static str> {
+        if !features.apic {
+            return Err("this processor has no local APIC, or firmware has switched it off");
+        }
         let base = msr::read(IA32_APIC_BASE) & 0xf_ffff_ffff_f000;
         let mode = if features.tsc_deadline {
             TimerMode::TscDeadline
@@ -198,21 +201,24 @@ impl Apic {
         unsafe { self.registers.set_timer_initial(ticks) }
     }
 
-    /// Runs `work` with the timer counting down from 2^32 - 1, masked; returns the ticks it took.
-    pub fn count<T>(&mut self, work: impl FnOnce() -> T) -> (T, u32) {
+    /// Runs `work` with the timer counting down from 2^32 - 1, masked; `work` can read the count.
+    pub fn counting<T>(&mut self, work: impl FnOnce(&dyn Fn() -> u32) -> T) -> T {
         // SAFETY: the timer is masked meanwhile, so no interrupt comes of it.
         unsafe {
             self.registers.disable_timer();
             self.registers.set_timer_mode(TimerMode::OneShot);
             self.registers.set_timer_initial(u32::MAX);
-            let result = work();
-            let left = self.registers.timer_current();
+        }
+        // SAFETY: reading the count changes nothing.
+        let result = work(&|| unsafe { self.registers.timer_current() });
+        // SAFETY: back to the state that `enable` left.
+        unsafe {
             self.registers.set_timer_initial(0);
             if self.deadline {
                 self.registers.set_timer_mode(TimerMode::TscDeadline);
             }
             self.registers.enable_timer();
-            (result, u32::MAX - left)
         }
+        result
     }
 }

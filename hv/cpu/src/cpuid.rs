@@ -9,6 +9,8 @@ pub struct Features {
     pub nx: bool,
     /// 1 GiB pages.
     pub gib_pages: bool,
+    /// A local APIC.
+    pub apic: bool,
     /// The x2APIC mode of the local APIC.
     pub x2apic: bool,
     /// The TSC-deadline mode of the local APIC's timer.
@@ -31,6 +33,7 @@ pub fn features() -> Features {
     let cpuid = reader();
     let mut found = Features::default();
     if let Some(basic) = cpuid.get_feature_info() {
+        found.apic = basic.has_apic();
         found.x2apic = basic.has_x2apic();
         found.tsc_deadline = basic.has_tsc_deadline();
         found.xsave = basic.has_xsave();

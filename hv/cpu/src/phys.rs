@@ -49,7 +49,7 @@ fn pointer(at: Hpa, length: u64) -> *mut u8 {
 }
 
 fn word(at: Hpa) -> &'static AtomicU64 {
-    assert!(at.0 % 8 == 0, "host-physical {at} is not aligned");
+    assert!(at.0.is_multiple_of(8), "host-physical {at} is not aligned");
     // SAFETY: registered, aligned memory, which nobody accesses but atomically or as raw bytes.
     unsafe { AtomicU64::from_ptr(pointer(at, 8).cast()) }
 }

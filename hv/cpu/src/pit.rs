@@ -26,81 +26,114 @@ pub struct Calibration {
     pub ppm: u64,
 }
 
-/// Two measurements that differ by less are good.
-const GOOD_PPM: u64 = 1000;
-/// An emulator's clock runs on while the emulator itself waits for its host: try again.
-const TRIES: usize = 8;
+/// A measurement whose ends are known less sharply is repeated: an emulator's clock runs on while
+/// the emulator waits for its host.
+const GOOD_PPM: u64 = 300;
+const MOST_SAMPLES: usize = 24;
 
-/// Measures both clocks twice against channel 2, until two measurements agree.
+/// One measurement.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sample {
+    tsc_hz: u64,
+    timer_hz: u64,
+    /// How sharply its ends are known.
+    doubt_ppm: u64,
+}
+
+/// Measures both clocks against channel 2 until two measurements are good.
 ///
 /// # Errors
 /// The line to print, when the 8254 does not count and CPUID does not say the TSC's frequency.
 pub fn calibrate(apic: &mut Apic) -> Result<Calibration, &'static str> {
-    let mut last = measure(apic);
-    let pairs = (0..TRIES).map_while(|_| {
-        let before = core::mem::replace(&mut last, measure(apic))?;
-        Some(compare(before, last?))
-    });
-    let mut best: Option<Calibration> = None;
-    for found in pairs {
-        if best.is_none_or(|b| found.ppm < b.ppm) {
-            best = Some(found);
+    let mut best = [Sample {
+        doubt_ppm: u64::MAX,
+        ..Sample::default()
+    }; 2];
+    for _ in 0..MOST_SAMPLES {
+        let Some(sample) = measure(apic) else {
+            return from_cpuid(apic).ok_or(
+                "the 8254 timer does not count, and CPUID leaf 0x15 does not say the TSC's frequency",
+            );
+        };
+        if sample.doubt_ppm < best[1].doubt_ppm {
+            best[1] = sample;
+            best.sort_unstable_by_key(|s| s.doubt_ppm);
         }
-        if found.ppm <= GOOD_PPM {
+        if best[1].doubt_ppm <= GOOD_PPM {
             break;
         }
     }
-    best.or_else(|| from_cpuid(apic)).ok_or(
-        "the 8254 timer does not count, and CPUID leaf 0x15 does not say the TSC's frequency",
-    )
-}
-
-fn compare((tsc_hz, timer_hz): (u64, u64), again: (u64, u64)) -> Calibration {
-    let ppm = ppm(tsc_hz, again.0).max(ppm(timer_hz, again.1));
-    Calibration { tsc_hz, timer_hz, ppm }
+    let [first, second] = best;
+    let ppm = ppm(first.tsc_hz, second.tsc_hz).max(ppm(first.timer_hz, second.timer_hz));
+    Ok(Calibration {
+        tsc_hz: first.tsc_hz,
+        timer_hz: first.timer_hz,
+        ppm,
+    })
 }
 
 fn ppm(a: u64, b: u64) -> u64 {
     a.abs_diff(b) * 1_000_000 / a.max(1)
 }
 
-/// The frequencies of the TSC and of the LAPIC timer.
-fn measure(apic: &mut Apic) -> Option<(u64, u64)> {
-    let (elapsed, ticks) = apic.count(wait_for_pit);
-    let to_hz = |count: u64| count * PIT_HZ / u64::from(TICKS);
-    Some((to_hz(elapsed?), to_hz(ticks.into())))
+/// Lets channel 2 count down once.
+fn measure(apic: &mut Apic) -> Option<Sample> {
+    prepare();
+    apic.counting(|ticks| {
+        let (before, start) = (tsc::now(), open_gate(ticks));
+        let opened = tsc::now();
+        let (mut earlier, mut later) = (opened, opened);
+        let is_out = |_: &u32| {
+            earlier = later;
+            // SAFETY: reading port B changes nothing.
+            let out = unsafe { inb(PORT_B) } & 0x20 != 0;
+            later = tsc::now();
+            out
+        };
+        (0..MOST_LOOKS).find(is_out)?;
+        let passed = start.wrapping_sub(ticks());
+        let to_hz = |count: u64| count * PIT_HZ / u64::from(TICKS);
+        let doubt = (opened - before) + (later - earlier);
+        Some(Sample {
+            tsc_hz: to_hz(later - before),
+            timer_hz: to_hz(passed.into()),
+            doubt_ppm: doubt * 1_000_000 / (later - before).max(1),
+        })
+    })
 }
 
-/// Lets channel 2 count down once (mode 0); returns the TSC ticks that it took.
-fn wait_for_pit() -> Option<u64> {
+/// Programs channel 2 to count down once (mode 0), with its gate shut.
+fn prepare() {
     let [low, high] = TICKS.to_le_bytes();
     // SAFETY: channel 2 drives only the speaker, which stays off.
     unsafe {
-        let port_b = inb(PORT_B) & !3;
-        outb(PORT_B, port_b);
+        outb(PORT_B, inb(PORT_B) & !3);
         outb(COMMAND, 0xb0);
         outb(CHANNEL_2, low);
         outb(CHANNEL_2, high);
-        outb(PORT_B, port_b | 1);
     }
-    let start = tsc::now();
-    // SAFETY: reading port B changes nothing.
-    (0..MOST_LOOKS).find(|_| unsafe { inb(PORT_B) } & 0x20 != 0)?;
-    Some(tsc::now() - start)
+}
+
+/// Lets it count; returns the LAPIC timer's count at that time.
+fn open_gate(ticks: &dyn Fn() -> u32) -> u32 {
+    // SAFETY: as above.
+    unsafe { outb(PORT_B, inb(PORT_B) & !3 | 1) }
+    ticks()
 }
 
 fn from_cpuid(apic: &mut Apic) -> Option<Calibration> {
     let tsc_hz = cpuid::tsc_hz()?;
     let time = tsc_hz / 100;
-    let ((), ticks) = apic.count(|| {
-        let end = tsc::now() + time;
+    let passed = apic.counting(|ticks| {
+        let (start, end) = (ticks(), tsc::now() + time);
         while tsc::now() < end {
             core::hint::spin_loop();
         }
+        start.wrapping_sub(ticks())
     });
     Some(Calibration {
         tsc_hz,
-        timer_hz: u64::from(ticks) * 100,
+        timer_hz: u64::from(passed) * 100,
         ppm: 0,
     })
 }

@@ -222,7 +222,7 @@ fn backtrace(mut rbp: u64) {
     let cpu = percpu::this();
     for _ in 0..MOST_FRAMES {
         let on_stack = |s: percpu::Stack| s.bytes.contains(&rbp) && s.bytes.contains(&(rbp + 15));
-        if rbp % 8 != 0 || !cpu.stacks().any(on_stack) {
+        if !rbp.is_multiple_of(8) || !cpu.stacks().any(on_stack) {
             return;
         }
         // SAFETY: the two words are on a mapped stack of this CPU.

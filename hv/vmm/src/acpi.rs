@@ -39,8 +39,6 @@ impl fmt::Display for Error {
 /// What the MADT says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Madt {
-    /// The OEM ID, padded with spaces.
-    pub oem: [u8; 6],
     /// The APIC IDs of the enabled CPUs.
     pub apic_ids: Vec<u32>,
     /// The addresses of the I/O APICs' registers.
@@ -102,7 +100,6 @@ fn le(bytes: &[u8]) -> u32 {
 fn parse_madt(table: &[u8]) -> Result<Madt, Error> {
     const FIRST_ENTRY: usize = HEADER + 8;
     let mut madt = Madt::default();
-    madt.oem.copy_from_slice(&table[10..16]);
     let mut offset = FIRST_ENTRY;
     while offset < table.len() {
         let entry = &table[offset..];
@@ -188,7 +185,6 @@ mod tests {
     fn both_root_tables_lead_to_the_madt() {
         let madt = table(b"APIC", &body());
         let expected = Madt {
-            oem: *b"BOCHS ",
             apic_ids: vec![0, 0x1234],
             io_apics: vec![0xfec0_0000],
         };

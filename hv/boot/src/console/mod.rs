@@ -57,9 +57,7 @@ fn uart(port: u16, baud: u32) -> Option<Uart16550<PioBackend>> {
 }
 
 fn screen(info: Option<&Info>) -> Option<Screen> {
-    let Some(tag) = info.and_then(Info::framebuffer) else {
-        return None;
-    };
+    let tag = info.and_then(Info::framebuffer)?;
     match tag.buffer_type().ok()? {
         // SAFETY: GRUB says that the text screen is there.
         FramebufferType::Text => Some(Screen::Text(unsafe {
