@@ -95,6 +95,9 @@ impl Outcome {
                 "the hypervisor's last line says status {status}, but {} ended with {exit}",
                 machine.emulator
             )),
+            End::Early(why) if last.is_empty() => {
+                Some(format!("{} could not start: {why}", machine.emulator))
+            }
             End::Early(why) => Some(format!(
                 "{} ended before the hypervisor did: {why}\nthe last lines were:\n{last}\n{}",
                 machine.emulator,

@@ -75,13 +75,12 @@ pub(crate) fn main(args: &Args) -> Result<u8> {
         None
     };
     let mut stdout = std::io::stdout();
-    let lf = !stdout.is_terminal();
     let boot = Boot {
         machine: &machine,
         timeout: args.timeout.map(Duration::from_secs),
         feed: feed(source),
         show: &mut |serial| {
-            stdout.write_all(&serial.fresh(lf))?;
+            stdout.write_all(&serial.fresh())?;
             Ok(stdout.flush()?)
         },
     };

@@ -40,19 +40,13 @@ impl Serial {
         !self.started() && find(&self.early, GRUB_WAITS).is_some()
     }
 
-    /// What came since the last call, from our first line on; with `lf` every CR LF as LF.
-    pub(crate) fn fresh(&mut self, lf: bool) -> Vec<u8> {
-        let mut to = self.text.len();
-        if lf && self.text.last() == Some(&b'\r') {
-            to -= 1;
-        }
-        let fresh = &self.text[self.shown.min(to)..to];
+    /// What came since the last call, from our first line on, with LF at the ends of lines.
+    pub(crate) fn fresh(&mut self) -> Vec<u8> {
+        // A CR may be half of a CR LF.
+        let to = self.text.len() - usize::from(self.text.last() == Some(&b'\r'));
+        let fresh = without_cr(&self.text[self.shown.min(to)..to]);
         self.shown = to;
-        if lf {
-            without_cr(fresh)
-        } else {
-            fresh.to_vec()
-        }
+        fresh
     }
 
     /// The status that the last line says, once it is complete.
@@ -147,12 +141,12 @@ mod tests {
     #[test]
     fn fresh_text_has_lf_even_when_crlf_is_split() {
         let mut serial = serial(&["nestling: a\r"]);
-        assert_eq!(serial.fresh(true), b"nestling: a");
-        assert_eq!(serial.fresh(true), b"");
+        assert_eq!(serial.fresh(), b"nestling: a");
+        assert_eq!(serial.fresh(), b"");
         serial.push(b"\nb\rc");
-        assert_eq!(serial.fresh(true), b"\nb\rc");
+        assert_eq!(serial.fresh(), b"\nb\rc");
         serial.push(b"\r\n");
-        assert_eq!(serial.fresh(false), b"\r\n");
+        assert_eq!(serial.fresh(), b"\n");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::process::{Child, Command};
 use std::thread;
 use std::time::Duration;
 
@@ -23,9 +24,6 @@ const LOG: &str = "bochs.log";
 const SCREEN: &str = "screen";
 
 /// Starts Bochs, which connects to us for its serial port.
-///
-/// Its display `term` wants a terminal: it gets a pseudo terminal, whose text is kept for [`complaint`]. Debian's
-/// build has the debugger in it, which waits for a command: `c`, from a file.
 pub(super) fn start(
     machine: &Machine,
     scratch: TempDir,
@@ -37,40 +35,23 @@ pub(super) fn start(
         scratch.path().join("bochsrc"),
         scratch.path().join("commands"),
     );
-    fs::write(
-        &rc,
-        bochsrc(
-            machine,
-            listener.local_addr()?.port(),
-            &scratch.path().join(LOG),
-        ),
-    )?;
+    let text = bochsrc(
+        machine,
+        listener.local_addr()?.port(),
+        &scratch.path().join(LOG),
+    );
+    fs::write(&rc, text)?;
+    // Debian's build has the debugger in it, which waits to be told to continue.
     fs::write(&commands, "c\n")?;
-    let size = Winsize {
-        ws_row: 25,
-        ws_col: 80,
-        ws_xpixel: 0,
-        ws_ypixel: 0,
-    };
-    let terminal = openpty(Some(&size), None).context("opening a pseudo terminal")?;
     let mut command = tied("bochs-bin");
     command
         .arg("-q")
         .arg("-f")
         .arg(&rc)
         .arg("-rc")
-        .arg(&commands)
-        .env("TERM", "xterm");
-    command
-        .stdin(terminal.slave.try_clone()?)
-        .stdout(terminal.slave.try_clone()?)
-        .stderr(terminal.slave);
-    let child = spawn(&mut command, "Bochs")?;
-    // The command holds copies of the terminal's slave end: without them its end is seen.
-    drop(command);
-    keep_screen(terminal.master, File::create(scratch.path().join(SCREEN))?);
+        .arg(&commands);
     let mut running = Running {
-        child,
+        child: on_a_terminal(command, &scratch.path().join(SCREEN))?,
         output: Box::new(std::io::empty()),
         input: Box::new(std::io::sink()),
         emulator: Emulator::Bochs,
@@ -81,6 +62,27 @@ pub(super) fn start(
         running.input = Box::new(Paced(stream));
     }
     Ok(running)
+}
+
+/// Starts it on a pseudo terminal, which the display `term` wants, and keeps what it draws in a file.
+fn on_a_terminal(mut command: Command, screen: &Path) -> Result<Child> {
+    let size = Winsize {
+        ws_row: 25,
+        ws_col: 80,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    let terminal = openpty(Some(&size), None).context("opening a pseudo terminal")?;
+    let slave = terminal.slave;
+    command
+        .env("TERM", "xterm")
+        .stdin(slave.try_clone()?)
+        .stdout(slave.try_clone()?)
+        .stderr(slave);
+    let child = spawn(&mut command, "Bochs")?;
+    keep_screen(terminal.master, File::create(screen)?);
+    // `command` goes, and with it our copies of the slave end: the last one closed ends `keep_screen`.
+    Ok(child)
 }
 
 /// The connection from Bochs; none if it ended before that.
@@ -170,18 +172,17 @@ fn bochsrc(machine: &Machine, port: u16, log: &Path) -> String {
     )
 }
 
-/// The panics of Bochs' log, but for the one by which the hypervisor ends the machine; the screen if there is no log.
+/// The panics that Bochs logged, but for the one by which the hypervisor ends the machine. Before it has read where
+/// its log goes, it prints to the screen.
 pub(super) fn complaint(scratch: &Path) -> String {
     let text = |name| {
         fs::read(scratch.join(name)).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     };
-    let Ok(log) = text(LOG) else {
-        return text(SCREEN).unwrap_or_default();
-    };
+    let log = text(LOG).or_else(|_| text(SCREEN)).unwrap_or_default();
     let panics = log
         .lines()
         .filter(|line| line.contains(">>PANIC<<") && !line.contains("shutdown requested"));
-    panics.flat_map(|line| [line, "\n"]).collect()
+    panics.flat_map(|line| [line.trim(), "\n"]).collect()
 }
 
 #[cfg(test)]
@@ -237,8 +238,12 @@ mod tests {
     #[test]
     fn panics_but_the_end_are_complaints() {
         let top = tempfile::tempdir().unwrap();
-        fs::write(top.path().join(SCREEN), "no terminal").unwrap();
-        assert_eq!(complaint(top.path()), "no terminal");
+        fs::write(
+            top.path().join(SCREEN),
+            "hello\r\n0p[] >>PANIC<< malformed\r\n",
+        )
+        .unwrap();
+        assert_eq!(complaint(top.path()), "0p[] >>PANIC<< malformed\n");
         let log = "1i[X] text\n2p[CPU0 ] >>PANIC<< 3rd exception\n3p[UNMAP ] >>PANIC<< Shutdown port: shutdown requested\n";
         fs::write(top.path().join(LOG), log).unwrap();
         assert_eq!(complaint(top.path()), "2p[CPU0 ] >>PANIC<< 3rd exception\n");

@@ -259,42 +259,34 @@ impl Run {
         ))
     }
 
+    /// The command line that makes this run again.
     fn repeat(&self, prepared: &Prepared) -> String {
         let stanza = &self.case.stanza;
-        let (emulator, cpus, memory) = (
-            self.emulator.to_string(),
-            self.cpus.to_string(),
-            stanza.memory.to_string(),
-        );
-        let timeout = stanza.timeout.to_string();
-        let mut words = vec![
-            "cargo",
-            "xtask",
-            "run",
-            "--emulator",
-            &emulator,
-            "--cpus",
-            &cpus,
-        ];
-        words.extend(["--memory", &memory, "--timeout", &timeout]);
-        if self.firmware == Firmware::Uefi {
-            words.push("--uefi");
-        }
-        if stanza.disk {
-            words.push("--disk");
-        }
+        let mut words: Vec<String> = ["cargo", "xtask", "run"].map(str::to_owned).to_vec();
+        let mut option =
+            |name: &str, value: &str| words.extend([name.to_owned(), value.to_owned()]);
+        option("--emulator", &self.emulator.to_string());
+        option("--cpus", &self.cpus.to_string());
+        option("--memory", &stanza.memory.to_string());
+        option("--timeout", &stanza.timeout.to_string());
         if let Some(model) = &stanza.model {
-            words.extend(["--model", model]);
+            option("--model", model);
         }
         if !prepared.parts.cmdline.is_empty() {
-            words.extend(["--cmdline", &prepared.parts.cmdline]);
+            option("--cmdline", &prepared.parts.cmdline);
         }
+        for guest in &prepared.parts.guests {
+            option("--guest", guest);
+        }
+        let flags = [
+            ("--uefi", self.firmware == Firmware::Uefi),
+            ("--disk", stanza.disk),
+        ];
         words.extend(
-            prepared
-                .parts
-                .guests
+            flags
                 .iter()
-                .flat_map(|guest| ["--guest", guest]),
+                .filter(|flag| flag.1)
+                .map(|flag| flag.0.to_owned()),
         );
         let line = shell_words::join(words);
         match &stanza.stdin {
