@@ -129,6 +129,10 @@ fn strings_in() {
         (rdi, rcx),
         (bytes.as_ptr() as u64, 0)
     );
+    wide_strings_in();
+}
+
+fn wide_strings_in() {
     let mut words = [0_u16; 4];
     let (mut rdi, mut rcx) = (words.as_mut_ptr() as u64, 3_u64);
     execute!("rep insw", inout("rdi") rdi, inout("rcx") rcx, in("dx") NOBODY);
