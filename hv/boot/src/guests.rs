@@ -19,12 +19,8 @@ static SCHEDULER: Scheduler = Scheduler::new();
 
 /// Runs all guests; returns the status of the run.
 pub fn run(backend: Box<dyn Backend>, frames: Frames, info: &Info, options: &Options) -> u32 {
-    let read = if options.stdin {
-        console::read
-    } else {
-        || None
-    };
     let native = NATIVE.call_once(|| {
+        let read = options.stdin.then_some(console::read as fn() -> Option<u8>);
         Native::new(
             backend,
             Console {

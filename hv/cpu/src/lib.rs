@@ -17,6 +17,7 @@ pub mod phys;
 pub mod pic;
 pub mod pit;
 pub mod report;
+pub mod rtc;
 pub mod svm;
 pub mod symbols;
 pub mod traps;

@@ -2,7 +2,7 @@
 
 use crate::phys::Phys;
 use crate::svm::Svm;
-use crate::{percpu, traps, tsc};
+use crate::{percpu, rtc, traps, tsc};
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use core::arch::asm;
@@ -27,21 +27,27 @@ pub trait Backend: Send + Sync {
 pub struct Console {
     /// Writes bytes.
     pub write: fn(&[u8]),
-    /// Reads what has come in.
-    pub read: fn() -> Option<u8>,
+    /// Reads what has come in, if anything can.
+    pub read: Option<fn() -> Option<u8>>,
 }
 
 /// This machine.
 pub struct Native {
     backend: Box<dyn Backend>,
     console: Console,
+    epoch: u64,
 }
 
 impl Native {
     /// The machine with this engine and console.
     #[must_use]
     pub fn new(backend: Box<dyn Backend>, console: Console) -> Self {
-        Self { backend, console }
+        let epoch = rtc::seconds_since_epoch().saturating_sub(tsc::now() / tsc::hz());
+        Self {
+            backend,
+            console,
+            epoch,
+        }
     }
 
     /// Its engine.
@@ -63,6 +69,10 @@ impl Machine for Native {
 
     fn tsc_hz(&self) -> u64 {
         tsc::hz()
+    }
+
+    fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     #[inline]
@@ -114,8 +124,12 @@ impl Machine for Native {
         (self.console.write)(text);
     }
 
+    fn has_console_input(&self) -> bool {
+        self.console.read.is_some()
+    }
+
     fn read_console(&self) -> Option<u8> {
-        (self.console.read)()
+        self.console.read.and_then(|read| read())
     }
 }
 

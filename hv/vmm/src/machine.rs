@@ -62,6 +62,8 @@ pub trait Machine: Sync {
     fn now(&self) -> u64;
     /// The frequency of the time-stamp counter, in hertz.
     fn tsc_hz(&self) -> u64;
+    /// The seconds since 1970-01-01 00:00 UTC at which the time-stamp counter was 0.
+    fn epoch(&self) -> u64;
     /// Which physical CPU this is, from 0.
     fn cpu(&self) -> usize;
     /// What the engine can carry.
@@ -79,6 +81,8 @@ pub trait Machine: Sync {
     fn write_back_caches(&self);
     /// Writes to the console.
     fn write_console(&self, text: &[u8]);
+    /// Whether anything can ever come in on the console.
+    fn has_console_input(&self) -> bool;
     /// Reads what has come in on the console, if anything has.
     fn read_console(&self) -> Option<u8>;
 }

@@ -82,7 +82,10 @@ fn apply(v: &mut Vcpu, exit: &Exit, verdict: Verdict) -> Option<Pause> {
             Some(Pause::Waiting)
         }),
         Verdict::Yield => advance(v, exit).or(Some(Pause::SliceOver)),
-        Verdict::Wait => Some(Pause::Waiting),
+        Verdict::Wait(until) => {
+            v.activity = Activity::Waiting(until.unwrap_or(u64::MAX));
+            Some(Pause::Waiting)
+        }
         Verdict::Stop(stop) => Some(Pause::Stopped(stop)),
     }
 }

@@ -87,9 +87,9 @@ impl Scheduler {
             vcpu.engine.unload();
             return;
         }
-        if pause == Pause::Waiting && vcpu.activity == Activity::Active {
-            vcpu.activity =
-                Activity::Waiting(host.machine.now().saturating_add(ticks(host, POLL_MS)));
+        if let Activity::Waiting(until) = vcpu.activity {
+            let poll = host.machine.now().saturating_add(ticks(host, POLL_MS));
+            vcpu.activity = Activity::Waiting(until.min(poll));
         }
         vcpu.engine.unload();
         queue.push_back(vcpu);

@@ -22,8 +22,8 @@ pub enum Verdict {
     Halt,
     /// Done, and the guest gives away the rest of its time slice.
     Yield,
-    /// Wait until there is input or time has passed, then run the instruction again.
-    Wait,
+    /// Wait for input, or until the TSC reaches this, then run the instruction again.
+    Wait(Option<u64>),
     /// The guest ends.
     Stop(Stop),
 }

@@ -59,7 +59,7 @@ impl From<&Verdict> for Outcome {
             Verdict::Inject(_) => Self::Inject,
             Verdict::Halt => Self::Halt,
             Verdict::Yield => Self::Yield,
-            Verdict::Wait => Self::Wait,
+            Verdict::Wait(_) => Self::Wait,
             Verdict::Stop(_) => Self::Stop,
         }
     }
