@@ -22,3 +22,4 @@ pub mod svm;
 pub mod symbols;
 pub mod traps;
 pub mod tsc;
+pub mod vmx;

@@ -2,6 +2,7 @@
 
 use crate::phys::Phys;
 use crate::svm::Svm;
+use crate::vmx::Vmx;
 use crate::{percpu, rtc, traps, tsc};
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
@@ -135,7 +136,10 @@ impl Machine for Native {
 
 /// The VMX engine, if this machine can carry it; else what is missing and what to change.
 pub fn vmx() -> Result<Box<dyn Backend>, String> {
-    Err("this build has no VMX engine".into())
+    match Vmx::detect() {
+        Ok(vmx) => Ok(Box::new(vmx)),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// The SVM engine, likewise.

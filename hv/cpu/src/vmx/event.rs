@@ -1,0 +1,114 @@
+//! Events: injected ones, what holds them back, and what an exit leaves to be done about NMIs.
+
+use super::run::VmxVcpu;
+use core::arch::asm;
+use spec::control_registers::{Cr0, Rflags};
+use spec::exception::Vector;
+use spec::vmx::controls::{Pinbased, Primary};
+use spec::vmx::exit::{
+    EptViolation, ExitReason, FullReason, InterruptionInformation, InterruptionType,
+};
+use spec::vmx::fields::*;
+use spec::vmx::interruptibility::Interruptibility as Field;
+use vmm::exit::from_vmx::VmxRecord;
+use vmm::machine::{Event, EventType, Interruptibility};
+
+impl VmxVcpu {
+    /// SDM 3C "VM-Entry Controls for Event Injection".
+    pub(super) fn write_event(&mut self, event: Event) {
+        let kind = InterruptionType(event.kind as u8);
+        // In real mode no exception pushes an error code, and VM entry refuses one.
+        let error_code = event
+            .error_code
+            .filter(|_| self.cr0_shadow & Cr0::PE.bits() != 0);
+        let information =
+            InterruptionInformation::new(Vector(event.vector), kind, error_code.is_some());
+        let vmcs = self.vmcs.current_mut();
+        vmcs.write(ENTRY_INTERRUPTION_INFORMATION, information.0);
+        if let Some(code) = error_code {
+            vmcs.write(ENTRY_EXCEPTION_ERROR_CODE, code & 0xffff);
+        }
+        if kind.is_software() {
+            vmcs.write(ENTRY_INSTRUCTION_LENGTH, event.instruction_length.into());
+        }
+        // An NMI whose delivery an exit interrupted blocks NMIs already; delivering it again does.
+        if event.kind == EventType::Nmi {
+            let state = Interruptibility {
+                nmi: false,
+                ..self.held_back()
+            };
+            self.hold_back(state);
+        }
+        self.injecting = true;
+    }
+
+    pub(super) fn held_back(&self) -> Interruptibility {
+        let state = Field::from_bits_retain(self.vmcs.current().read(GUEST_INTERRUPTIBILITY_STATE));
+        Interruptibility {
+            shadow: state.intersects(Field::SHADOW),
+            nmi: state.contains(Field::NMI),
+        }
+    }
+
+    pub(super) fn hold_back(&mut self, state: Interruptibility) {
+        let vmcs = self.vmcs.current_mut();
+        let before = Field::from_bits_retain(vmcs.read(GUEST_INTERRUPTIBILITY_STATE));
+        let mut after = before;
+        after.set(Field::NMI, state.nmi);
+        if !state.shadow {
+            after -= Field::SHADOW;
+        } else if !after.intersects(Field::SHADOW) {
+            // Blocking by STI is refused with RFLAGS.IF clear.
+            let enabled = vmcs.read(GUEST_RFLAGS) & Rflags::IF.bits() != 0;
+            after |= if enabled { Field::STI } else { Field::MOV_SS };
+        }
+        if after != before {
+            vmcs.write(GUEST_INTERRUPTIBILITY_STATE, after.bits());
+        }
+    }
+
+    /// What the window controls ask for; the VMCS is written only when it changes.
+    pub(super) fn set_window(&mut self, control: Primary, on: bool) {
+        // Without virtual NMIs there is no NMI window: VM entry would refuse the control.
+        let virtual_nmis = self
+            .capability
+            .controls
+            .pinbased
+            .contains(Pinbased::VIRTUAL_NMIS);
+        let on = on && (control != Primary::NMI_WINDOW_EXITING || virtual_nmis);
+        if self.primary.contains(control) != on {
+            self.primary.set(control, on);
+            self.vmcs
+                .current_mut()
+                .write(PRIMARY_CONTROLS, self.primary.bits());
+        }
+    }
+
+    /// An NMI of the machine ended the guest's run and was not delivered: it goes to our handler,
+    /// whose IRET lets the next one come. And an IRET of the guest that faulted has unblocked NMIs
+    /// already: they are blocked again, for it will run again
+    /// (SDM 3C "Resuming Guest Software After Handling an Exception").
+    pub(super) fn settle_nmis(&mut self, record: &VmxRecord) {
+        let information = InterruptionInformation(record.interruption_info);
+        let unblocked = match FullReason(record.reason).basic() {
+            ExitReason::EXCEPTION_OR_NMI
+                if information.interruption_type() == InterruptionType::NMI =>
+            {
+                // SAFETY: our NMI handler keeps all registers and has a stack of its own.
+                return unsafe { asm!("int 2") };
+            }
+            ExitReason::EXCEPTION_OR_NMI => {
+                information.nmi_unblocking() && information.vector() != Vector::DF
+            }
+            ExitReason::EPT_VIOLATION => EptViolation(record.qualification).nmi_unblocking(),
+            _ => false,
+        };
+        if unblocked && !InterruptionInformation(record.idt_vectoring_info).valid() {
+            let state = Interruptibility {
+                nmi: true,
+                ..self.held_back()
+            };
+            self.hold_back(state);
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! One virtual CPU: [`Engine`] on a VMCS.
+
+use super::capability::Capability;
+use super::unswitched::Unswitched;
+use super::vmcs::Vmcs;
+use super::vpid::{Vpid, flush_ept};
+use super::{Page, host, record, switch};
+use crate::extended_state::ExtendedState;
+use crate::{percpu, tsc};
+use alloc::boxed::Box;
+use spec::addr::Hpa;
+use spec::msr::{Efer, Msr};
+use spec::segment::AccessRights;
+use spec::vmx::controls::{EptVpidCap, Eptp, Primary, Secondary};
+use spec::vmx::exit::{ExitReason, FullReason, Valid, fields_of};
+use spec::vmx::fields::*;
+use spec::vmx::interruptibility::{ActivityState, Interruptibility as Field};
+use vmm::exit::Record;
+use vmm::exit::from_vmx::VmxRecord;
+use vmm::machine::{
+    Engine, Event, Gprs, Interruptibility, Reg, Segment, SegmentRegister, TableRegister,
+};
+
+/// The two I/O bitmaps: every port exits.
+static IO_BITMAPS: [Page; 2] = [const { Page([0xff; 4096]) }; 2];
+
+/// What is written back when a new MSR-bitmap page starts: every MSR exits.
+const INTERCEPT_ALL: u8 = 0xff;
+/// From the bit of a read to that of a write, in the MSR bitmaps.
+const WRITE_BITMAPS: usize = 2048 * 8;
+
+/// A virtual CPU on VMX.
+pub(super) struct VmxVcpu {
+    pub(super) gprs: Gprs,
+    pub(super) vmcs: Vmcs,
+    pub(super) capability: Capability,
+    /// The primary controls as the VMCS has them.
+    pub(super) primary: Primary,
+    /// The guest's view of CR0 and CR4 where it is not the hardware's.
+    pub(super) cr0_shadow: u64,
+    pub(super) cr4_shadow: u64,
+    pub(super) efer: Efer,
+    /// An event waits in the VM-entry controls.
+    pub(super) injecting: bool,
+    pub(super) extended: ExtendedState,
+    unswitched: Unswitched,
+    deadline: Option<u64>,
+    msr_bitmaps: Box<Page>,
+    eptp: u64,
+    vpid: Option<Vpid>,
+}
+
+impl VmxVcpu {
+    /// In the state after INIT. Boxed here, since HOST_RSP points into it.
+    pub(super) fn new(capability: &Capability, root: Hpa) -> Box<Self> {
+        let accessed_dirty = capability.ept_vpid.contains(EptVpidCap::ACCESSED_DIRTY);
+        let mut vcpu = Box::new(Self {
+            gprs: Gprs::default(),
+            vmcs: Vmcs::new(capability.basic.revision()),
+            capability: *capability,
+            primary: capability.controls.primary,
+            cr0_shadow: 0,
+            cr4_shadow: 0,
+            efer: Efer::empty(),
+            injecting: false,
+            extended: ExtendedState::new(),
+            unswitched: Unswitched::new(),
+            deadline: None,
+            msr_bitmaps: Page::filled(INTERCEPT_ALL),
+            eptp: Eptp::new(root.0, accessed_dirty).0,
+            vpid: capability.has_vpid().then(Vpid::new).flatten(),
+        });
+        vcpu.vmcs.load();
+        vcpu.write_controls();
+        vcpu.write_fixed_state();
+        vcpu.reset_registers();
+        vcpu.vmcs.clear();
+        vcpu
+    }
+
+    fn write_controls(&mut self) {
+        let controls = self.capability.controls;
+        let mut secondary = controls.secondary;
+        secondary.set(Secondary::ENABLE_VPID, self.vpid.is_some());
+        let vmcs = self.vmcs.current_mut();
+        vmcs.write(PINBASED_CONTROLS, controls.pinbased.bits());
+        vmcs.write(PRIMARY_CONTROLS, controls.primary.bits());
+        vmcs.write(SECONDARY_CONTROLS, secondary.bits());
+        vmcs.write(EXIT_CONTROLS, controls.exit.bits());
+        vmcs.write(ENTRY_CONTROLS, controls.entry.bits());
+        vmcs.write(IO_BITMAP_A_ADDRESS, IO_BITMAPS[0].address());
+        vmcs.write(IO_BITMAP_B_ADDRESS, IO_BITMAPS[1].address());
+        vmcs.write(MSR_BITMAPS_ADDRESS, self.msr_bitmaps.address());
+        vmcs.write(EPT_POINTER, self.eptp);
+        if let Some(vpid) = &self.vpid {
+            vmcs.write(VPID, vpid.number());
+        }
+    }
+
+    /// What VMCLEAR leaves undefined and nothing below changes, or changes later.
+    fn write_fixed_state(&mut self) {
+        let xsaves = self
+            .capability
+            .controls
+            .secondary
+            .contains(Secondary::ENABLE_XSAVES_XRSTORS);
+        let timer = self.capability.has_preemption_timer();
+        let vmcs = self.vmcs.current_mut();
+        for field in [
+            EXCEPTION_BITMAP,
+            PAGE_FAULT_ERROR_CODE_MASK,
+            PAGE_FAULT_ERROR_CODE_MATCH,
+            CR3_TARGET_COUNT,
+            EXIT_MSR_STORE_COUNT,
+            EXIT_MSR_LOAD_COUNT,
+            ENTRY_MSR_LOAD_COUNT,
+            ENTRY_INTERRUPTION_INFORMATION,
+            GUEST_INTERRUPTIBILITY_STATE,
+        ] {
+            vmcs.write(field, 0);
+        }
+        vmcs.write(GUEST_ACTIVITY_STATE, ActivityState::ACTIVE.0);
+        vmcs.write(GUEST_PENDING_DEBUG_EXCEPTIONS, 0);
+        vmcs.write(VMCS_LINK_POINTER, u64::MAX);
+        vmcs.write(TSC_OFFSET, 0);
+        if xsaves {
+            // IA32_XSS stays 0, so there is no supervisor state whose XSAVES could exit.
+            vmcs.write(XSS_EXITING_BITMAP, 0);
+        }
+        if timer {
+            vmcs.write(PREEMPTION_TIMER_VALUE, u32::MAX);
+        }
+    }
+
+    /// What an exit asks of us before anybody looks at it.
+    fn settle(&mut self, record: &VmxRecord) {
+        match FullReason(record.reason).basic() {
+            ExitReason::PREEMPTION_TIMER => self.start_timer(),
+            _ => self.settle_nmis(record),
+        }
+    }
+
+    /// Counts down to the deadline. The value goes on where an exit stopped it, so the time that
+    /// handlers take is not counted and an entry writes nothing: the loop looks at the clock after
+    /// each exit anyway. Started again when it runs out, since 32 bits may not reach the deadline.
+    fn start_timer(&mut self) {
+        let left = self
+            .deadline
+            .map_or(u64::MAX, |deadline| deadline.saturating_sub(tsc::now()));
+        let ticks = left >> self.capability.miscellaneous.timer_shift();
+        let value = u32::try_from(ticks).unwrap_or(u32::MAX);
+        self.vmcs.current_mut().write(PREEMPTION_TIMER_VALUE, value);
+    }
+
+    fn flush(&mut self) {
+        flush_ept(self.eptp, self.capability.ept_vpid);
+        if let Some(vpid) = &self.vpid {
+            vpid.flush(self.capability.ept_vpid);
+        }
+    }
+}
+
+impl Engine for VmxVcpu {
+    fn load(&mut self) {
+        self.extended.load();
+        let moved = self.unswitched.load();
+        let vmcs = self.vmcs.load();
+        if moved {
+            host::write(vmcs, &mut self.gprs);
+            self.flush();
+        }
+    }
+
+    fn unload(&mut self) {
+        self.extended.save();
+        self.unswitched.save();
+        self.vmcs.clear();
+    }
+
+    fn run(&mut self) -> Record {
+        self.injecting = false;
+        let vmcs = self.vmcs.current_mut();
+        // SAFETY: the VMCS is complete; `load` wrote HOST_RSP, the address of these registers, and
+        // HOST_RIP. The guest reaches only what its EPT maps.
+        let failed = unsafe { switch::enter(&raw mut self.gprs, vmcs.is_launched()) };
+        if failed != 0 {
+            vmcs.entry_failed();
+        }
+        let record = record::read(vmcs);
+        if !FullReason(record.reason).entry_failure() {
+            vmcs.set_launched();
+        }
+        if fields_of(FullReason(record.reason).basic()) != Valid::INSTRUCTION_LENGTH {
+            self.settle(&record);
+        }
+        Record::Vmx(record)
+    }
+
+    #[inline]
+    fn gprs(&self) -> &Gprs {
+        &self.gprs
+    }
+
+    #[inline]
+    fn gprs_mut(&mut self) -> &mut Gprs {
+        &mut self.gprs
+    }
+
+    fn reg(&self, register: Reg) -> u64 {
+        self.read_register(register)
+    }
+
+    fn set_reg(&mut self, register: Reg, value: u64) {
+        self.write_register(register, value);
+    }
+
+    fn set_pdptes(&mut self, entries: [u64; 4]) {
+        let vmcs = self.vmcs.current_mut();
+        for (field, entry) in [GUEST_PDPTE0, GUEST_PDPTE1, GUEST_PDPTE2, GUEST_PDPTE3]
+            .iter()
+            .zip(entries)
+        {
+            vmcs.write(*field, entry);
+        }
+    }
+
+    fn segment(&self, register: SegmentRegister) -> Segment {
+        self.read_segment(register)
+    }
+
+    fn set_segment(&mut self, register: SegmentRegister, segment: Segment) {
+        self.write_segment(register, segment);
+    }
+
+    fn gdtr(&self) -> TableRegister {
+        self.read_table(GUEST_GDTR_BASE, GUEST_GDTR_LIMIT)
+    }
+
+    fn set_gdtr(&mut self, table: TableRegister) {
+        self.write_table(GUEST_GDTR_BASE, GUEST_GDTR_LIMIT, table);
+    }
+
+    fn idtr(&self) -> TableRegister {
+        self.read_table(GUEST_IDTR_BASE, GUEST_IDTR_LIMIT)
+    }
+
+    fn set_idtr(&mut self, table: TableRegister) {
+        self.write_table(GUEST_IDTR_BASE, GUEST_IDTR_LIMIT, table);
+    }
+
+    /// SS.DPL, in every mode (SDM 3C "Guest Register State").
+    fn cpl(&self) -> u8 {
+        AccessRights::from_bits_retain(self.vmcs.current().read(GUEST_SS_ACCESS_RIGHTS)).dpl()
+    }
+
+    fn skip(&mut self, rip: u64) {
+        let vmcs = self.vmcs.current_mut();
+        let state = Field::from_bits_retain(vmcs.read(GUEST_INTERRUPTIBILITY_STATE));
+        if state.intersects(Field::SHADOW) {
+            vmcs.write(GUEST_INTERRUPTIBILITY_STATE, (state - Field::SHADOW).bits());
+        }
+        vmcs.write(GUEST_RIP, rip);
+    }
+
+    fn interruptibility(&self) -> Interruptibility {
+        self.held_back()
+    }
+
+    fn set_interruptibility(&mut self, state: Interruptibility) {
+        self.hold_back(state);
+    }
+
+    fn inject(&mut self, event: Event) {
+        self.write_event(event);
+    }
+
+    fn is_injecting(&self) -> bool {
+        self.injecting
+    }
+
+    fn set_interrupt_window(&mut self, on: bool) {
+        self.set_window(Primary::INTERRUPT_WINDOW_EXITING, on);
+    }
+
+    fn set_nmi_window(&mut self, on: bool) {
+        self.set_window(Primary::NMI_WINDOW_EXITING, on);
+    }
+
+    fn set_exception_intercepts(&mut self, vectors: u32) {
+        self.vmcs.current_mut().write(EXCEPTION_BITMAP, vectors);
+    }
+
+    fn set_msr_passthrough(&mut self, msr: u32, read: bool, write: bool) {
+        // The others always exit.
+        let Some(bit) = Msr(msr).vmx_bitmap_bit() else {
+            return;
+        };
+        for (bit, through) in [(bit, read), (bit + WRITE_BITMAPS, write)] {
+            let byte = &mut self.msr_bitmaps.0[bit / 8];
+            let mask = 1 << (bit % 8);
+            *byte = if through { *byte & !mask } else { *byte | mask };
+        }
+    }
+
+    fn set_deadline(&mut self, deadline: Option<u64>) {
+        self.deadline = deadline;
+        if self.capability.has_preemption_timer() {
+            return self.start_timer();
+        }
+        percpu::with_apic(|apic| match deadline {
+            Some(deadline) => apic.arm(deadline),
+            None => apic.disarm(),
+        });
+    }
+
+    fn set_tsc_offset(&mut self, offset: u64) {
+        self.vmcs.current_mut().write(TSC_OFFSET, offset);
+    }
+
+    fn flush_nested(&mut self) {
+        flush_ept(self.eptp, self.capability.ept_vpid);
+    }
+}

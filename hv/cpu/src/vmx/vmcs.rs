@@ -1,0 +1,209 @@
+//! The VMCS: VMREAD and VMWRITE are reached only through a [`Current`], which exists while the VMCS
+//! is the current one of this physical CPU. SDM 3C "Virtual Machine Control Structures".
+
+use super::Page;
+use crate::percpu::{self, MAX_CPUS};
+use alloc::boxed::Box;
+use core::arch::asm;
+use core::sync::atomic::{AtomicU64, Ordering};
+use spec::vmx::errors::InstructionError;
+use spec::vmx::fields::{self, Field, FieldType, INSTRUCTION_ERROR};
+use x86::bits64::vmx::{vmclear, vmptrld};
+
+/// The VMCS region that is current on each physical CPU, or 0.
+static CURRENT: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
+
+/// A VMCS region, current on at most one physical CPU.
+pub(super) struct Vmcs {
+    region: Box<Page>,
+    current: Option<Current>,
+}
+
+/// The right to access the VMCS that is current on this physical CPU.
+pub(super) struct Current {
+    launched: bool,
+}
+
+impl Vmcs {
+    /// A region with this VMCS revision identifier; its fields are undefined until written.
+    pub(super) fn new(revision: u32) -> Self {
+        let region = Page::with_revision(revision);
+        let vmcs = Self {
+            region,
+            current: None,
+        };
+        // SAFETY: the region is 4 KiB aligned, lives as long as `vmcs`, and is current nowhere.
+        unsafe { vmclear(vmcs.address()) }.expect("VMCLEAR of a new VMCS");
+        vmcs
+    }
+
+    fn address(&self) -> u64 {
+        self.region.address()
+    }
+
+    /// Makes it the current VMCS of this CPU.
+    pub(super) fn load(&mut self) -> &mut Current {
+        let address = self.address();
+        let before = CURRENT[percpu::this().index()].swap(address, Ordering::Relaxed);
+        assert!(
+            before == 0 && self.current.is_none(),
+            "a VMCS is loaded while another one is current"
+        );
+        // SAFETY: the region is 4 KiB aligned, was cleared on the CPU that had it before, and lives
+        // until `clear`.
+        unsafe { vmptrld(address) }.expect("VMPTRLD of a clear VMCS");
+        self.current.insert(Current { launched: false })
+    }
+
+    /// Writes it back to memory, so that another CPU may load it.
+    pub(super) fn clear(&mut self) {
+        if self.current.take().is_none() {
+            return;
+        }
+        CURRENT[percpu::this().index()].store(0, Ordering::Relaxed);
+        // SAFETY: it is this CPU's current VMCS; nobody has a `Current` of it any more.
+        unsafe { vmclear(self.address()) }.expect("VMCLEAR of the current VMCS");
+    }
+
+    /// The access to it, between [`Self::load`] and [`Self::clear`].
+    #[inline]
+    pub(super) fn current(&self) -> &Current {
+        match &self.current {
+            Some(current) => current,
+            None => not_loaded(),
+        }
+    }
+
+    /// The same, for writing.
+    #[inline]
+    pub(super) fn current_mut(&mut self) -> &mut Current {
+        match &mut self.current {
+            Some(current) => current,
+            None => not_loaded(),
+        }
+    }
+}
+
+impl Drop for Vmcs {
+    /// Memory that is a VMCS may be written by the processor until VMCLEAR.
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+#[cold]
+fn not_loaded() -> ! {
+    panic!("a virtual CPU's VMCS is accessed while it is not loaded")
+}
+
+impl Current {
+    /// VMREAD.
+    #[inline]
+    pub(super) fn read<T: FieldType>(&self, field: Field<T>) -> T::Value {
+        let raw: u64;
+        // SAFETY: a `Current` exists only in VMX operation with a current VMCS. A failure, for
+        // which the address of the field stays in RDI, does not return.
+        unsafe {
+            asm!(
+                "vmread {raw}, rdi",
+                "jbe 2f",
+                ".pushsection .text.vmcs_failed, \"ax\"",
+                "2: call {failed}",
+                ".popsection",
+                raw = out(reg) raw,
+                in("rdi") u64::from(field.encoding()),
+                failed = sym access_failed,
+                options(nostack)
+            );
+        }
+        T::from_raw(raw)
+    }
+
+    /// VMWRITE.
+    #[inline]
+    pub(super) fn write<T: FieldType>(&mut self, field: Field<T>, value: T::Value) {
+        // SAFETY: as in `read`. What the value does to the guest is the caller's decision; what it
+        // could do to us, VM entry checks or `host` alone writes.
+        unsafe {
+            asm!(
+                "vmwrite rdi, {value}",
+                "jbe 2f",
+                ".pushsection .text.vmcs_failed, \"ax\"",
+                "2: call {failed}",
+                ".popsection",
+                value = in(reg) T::to_raw(value),
+                in("rdi") u64::from(field.encoding()),
+                failed = sym access_failed,
+                options(nostack)
+            );
+        }
+    }
+
+    /// VMREAD of a field that this processor may not have.
+    pub(super) fn try_read(&self, encoding: u32) -> Option<u64> {
+        let (raw, failed): (u64, u8);
+        // SAFETY: as in `read`; a failure only sets flags.
+        unsafe {
+            asm!(
+                "vmread {raw}, {field}",
+                "setbe {failed}",
+                raw = inout(reg) 0_u64 => raw,
+                field = in(reg) u64::from(encoding),
+                failed = out(reg_byte) failed,
+                options(nostack)
+            );
+        }
+        (failed == 0).then_some(raw)
+    }
+
+    /// VMLAUNCH was done, so VMRESUME is next.
+    #[inline]
+    pub(super) fn is_launched(&self) -> bool {
+        self.launched
+    }
+
+    /// Records a VM entry that succeeded.
+    #[inline]
+    pub(super) fn set_launched(&mut self) {
+        self.launched = true;
+    }
+
+    /// The instruction error after VMfailValid.
+    fn instruction_error(&self) -> Option<InstructionError> {
+        let raw = self.try_read(INSTRUCTION_ERROR.encoding())?;
+        Some(InstructionError(raw as u32))
+    }
+
+    /// Ends with the reason why VMLAUNCH or VMRESUME failed: we built the VMCS, so the bug is ours.
+    #[cold]
+    pub(super) fn entry_failed(&self) -> ! {
+        let instruction = if self.launched {
+            "VMRESUME"
+        } else {
+            "VMLAUNCH"
+        };
+        match self.instruction_error() {
+            Some(error) => panic!(
+                "{instruction} failed: {error}: {}",
+                error.text().unwrap_or("unknown error")
+            ),
+            None => panic!("{instruction} failed: there is no current VMCS"),
+        }
+    }
+}
+
+/// Ends with the reason why VMREAD or VMWRITE failed.
+#[cold]
+extern "sysv64" fn access_failed(encoding: u64) -> ! {
+    let name = fields::name(encoding as u32).unwrap_or("?");
+    let current = Current { launched: false };
+    match current.instruction_error() {
+        Some(error) => panic!(
+            "VMREAD or VMWRITE of {name} ({encoding:#x}) failed: {error}: {}",
+            error.text().unwrap_or("unknown error")
+        ),
+        None => {
+            panic!("VMREAD or VMWRITE of {name} ({encoding:#x}) failed: there is no current VMCS")
+        }
+    }
+}
