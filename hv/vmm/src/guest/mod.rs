@@ -74,14 +74,16 @@ impl Seat<'_> {
             .ok_or_else(|| LoadError::NoFile(name.into()))
     }
 
-    /// A virtual CPU of a new guest, in the state of a processor after INIT.
+    /// A virtual CPU of a new guest, in the state of a processor after INIT, loaded on this CPU so
+    /// that its registers can be set; [`load`] unloads it.
     fn new_vcpu(&self, kind: &'static GuestKind, path: &str, space: Space) -> Vcpu {
         let machine = self.host.machine;
         let console = Arc::new(Console::new(
             machine,
             self.shares_console.then_some(self.number),
         ));
-        let engine = machine.new_engine(space.root());
+        let mut engine = machine.new_engine(space.root());
+        engine.load();
         let guest = Guest {
             number: self.number,
             path: path.into(),
@@ -174,7 +176,10 @@ pub fn load(module: &Module, seat: &Seat<'_>) -> Option<Result<Vcpu, (String, Lo
                 LoadError::UnknownKind(request.kind.clone()),
             )
         })?;
-        (kind.load)(&request, seat).map_err(|error| (request.path.clone(), error))
+        let mut vcpu =
+            (kind.load)(&request, seat).map_err(|error| (request.path.clone(), error))?;
+        vcpu.engine.unload();
+        Ok(vcpu)
     };
     Some(load())
 }
