@@ -12,6 +12,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use spin::Mutex;
 
+pub mod app;
 pub mod console;
 pub mod request;
 pub mod test;

@@ -1,0 +1,247 @@
+//! The `app` guest: one unmodified static Linux program at CPL 3, whose system calls, page faults
+//! and exceptions are exits.
+
+pub mod cpio;
+pub mod elf;
+pub mod layout;
+pub mod root;
+pub mod stack;
+
+use core::fmt;
+
+use alloc::vec::Vec;
+
+use crate::errno::Errno;
+use crate::file_system::{FileSystem, Time};
+use crate::memory::address_space::{Access, Backing, Fault, Place};
+use crate::memory::{AddressSpace, GuestRam};
+use crate::syscall::{Call, Kernel, Outcome, Process, Signal, System, Thread, table};
+use cpio::CpioError;
+use elf::{ElfError, Program, Segment};
+use layout::EntryState;
+use spec::addr::PAGE_SIZE;
+
+/// The environment of a program.
+const ENVIRONMENT: [&[u8]; 3] = [
+    b"HOME=/",
+    b"TERM=linux",
+    b"PATH=/bin:/sbin:/usr/bin:/usr/sbin",
+];
+
+/// Why a program cannot be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoadError {
+    /// The program is at fault.
+    Elf(ElfError),
+    /// The archive is at fault.
+    Cpio(CpioError),
+    /// The archive does not fit into the file system, or contradicts itself.
+    Archive(Errno),
+    /// The guest's RAM is too small.
+    OutOfMemory,
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Elf(error) => error.fmt(f),
+            Self::Cpio(error) => error.fmt(f),
+            Self::Archive(error) => {
+                write!(
+                    f,
+                    "the archive cannot be unpacked (Linux error {})",
+                    error.0
+                )
+            }
+            Self::OutOfMemory => write!(f, "the guest's memory is too small (give it mem=)"),
+        }
+    }
+}
+
+impl From<ElfError> for LoadError {
+    fn from(error: ElfError) -> Self {
+        Self::Elf(error)
+    }
+}
+
+impl From<CpioError> for LoadError {
+    fn from(error: CpioError) -> Self {
+        Self::Cpio(error)
+    }
+}
+
+/// What an application guest is made from.
+#[derive(Clone, Copy)]
+pub struct Start<'a> {
+    /// The program's ELF file.
+    pub program: &'static [u8],
+    /// The newc cpio archive of its file system; without one it finds only itself.
+    pub archive: Option<&'static [u8]>,
+    /// The program's path in the guest.
+    pub path: &'a str,
+    /// Its arguments, without the zeroth, which is the path.
+    pub arguments: &'a [Vec<u8>],
+    /// A number that is different every time.
+    pub seed: u64,
+    /// CPUID.1:EDX as the guest sees it.
+    pub hwcap: u32,
+    /// Whether CR4.FSGSBASE will be set.
+    pub fsgsbase: bool,
+    /// The time-stamp counter as the guest sees it.
+    pub now: u64,
+    /// Seconds since the epoch.
+    pub seconds: u64,
+}
+
+/// An application: what is behind its system calls and page faults.
+pub struct App {
+    /// What all its processes share.
+    pub system: System,
+    /// Its process.
+    pub process: Process,
+    /// Its thread.
+    pub thread: Thread,
+    /// How its virtual CPU starts.
+    pub entry: EntryState,
+}
+
+/// Makes an application in this RAM, which must be its own from guest-physical 0 on.
+pub fn load(start: &Start<'_>, ram: GuestRam) -> Result<App, LoadError> {
+    let program = elf::parse(start.program)?;
+    let now = Time {
+        seconds: start.seconds as i64,
+        nanoseconds: 0,
+    };
+    let mut files = FileSystem::new(ram.size() / 2, now);
+    match start.archive {
+        Some(archive) => root::unpack(&mut files, archive, now)?,
+        None => root::only(&mut files, start.path.as_bytes(), start.program, now)?,
+    }
+    let mut system = System::new(files, start.seed);
+    let out_of_memory = |_| LoadError::OutOfMemory;
+    let mut memory = AddressSpace::new(ram, layout::free_frames(&ram)).map_err(out_of_memory)?;
+    layout::build(&mut memory).map_err(out_of_memory)?;
+    map_program(&mut memory, start.program, &program).map_err(out_of_memory)?;
+    let stack = map_stack(&mut memory, &mut system, start, &program).map_err(out_of_memory)?;
+    let entry = layout::entry_state(memory.root(), program.entry, stack);
+    let name = start.path.rsplit('/').next().unwrap_or_default();
+    Ok(App {
+        process: Process::first(memory, &mut system, start.now),
+        thread: Thread::first(name.as_bytes()),
+        system,
+        entry,
+    })
+}
+
+fn map_program(
+    memory: &mut AddressSpace,
+    file: &'static [u8],
+    program: &Program,
+) -> Result<(), Errno> {
+    for segment in &program.segments {
+        map_segment(memory, file, segment)?;
+    }
+    memory.set_brk_start(program.end());
+    Ok(())
+}
+
+/// Maps a segment: whole pages of the file, as Linux does, then zeros.
+fn map_segment(
+    memory: &mut AddressSpace,
+    file: &'static [u8],
+    segment: &Segment,
+) -> Result<(), Errno> {
+    let lead = (segment.address % PAGE_SIZE) as usize;
+    let start = segment.address - lead as u64;
+    let end = (segment.address + segment.size).next_multiple_of(PAGE_SIZE);
+    let data = &file[segment.file.start - lead..segment.file.end];
+    let data = if segment.file.is_empty() { &[] } else { data };
+    let data_end = start + (data.len() as u64).next_multiple_of(PAGE_SIZE);
+    if !data.is_empty() {
+        let backing = Backing::Bytes { data, at: start };
+        memory.map(
+            Place::Fixed(start),
+            data_end - start,
+            segment.protection,
+            backing,
+        )?;
+    }
+    if data_end < end {
+        let place = Place::Fixed(data_end);
+        memory.map(place, end - data_end, segment.protection, Backing::Zero)?;
+    }
+    Ok(())
+}
+
+/// Maps and fills the stack, and returns where it begins.
+fn map_stack(
+    memory: &mut AddressSpace,
+    system: &mut System,
+    start: &Start<'_>,
+    program: &Program,
+) -> Result<u64, Errno> {
+    let mut random = [0; 16];
+    system.random.fill(&mut random);
+    let path = start.path.as_bytes();
+    let mut arguments = Vec::from([path.to_vec()]);
+    arguments.extend_from_slice(start.arguments);
+    let described = stack::Start {
+        path,
+        arguments: &arguments,
+        environment: &ENVIRONMENT,
+        random,
+        hwcap: start.hwcap,
+        hwcap2: if start.fsgsbase { 2 } else { 0 },
+    };
+    let built = stack::build(layout::STACK_TOP, program, &described)?;
+    let size = (built.bytes.len() as u64).next_multiple_of(PAGE_SIZE);
+    memory.map_stack(layout::STACK_TOP, size + layout::STACK_SIZE)?;
+    memory.store(built.pointer, &built.bytes)?;
+    Ok(built.pointer)
+}
+
+impl App {
+    /// Carries out a system call. `args` are RDI, RSI, RDX, R10, R8, R9.
+    #[inline]
+    pub fn syscall(&mut self, number: u64, args: [u64; 6], kernel: &mut dyn Kernel) -> Outcome {
+        table::dispatch(&mut Call {
+            number,
+            args,
+            system: &mut self.system,
+            process: &mut self.process,
+            thread: &mut self.thread,
+            kernel,
+        })
+    }
+
+    /// Makes the page at `at` present, or says which signal kills the process.
+    pub fn fault(&mut self, at: u64, access: Access) -> Result<(), Signal> {
+        self.process
+            .memory
+            .fault(at, access)
+            .map_err(|fault| match fault {
+                Fault::Segv => Signal::SEGV,
+                Fault::Bus => Signal::BUS,
+                Fault::OutOfMemory => Signal::KILL,
+            })
+    }
+
+    /// Whether the CPU must forget its translations (reload CR3) before the program goes on.
+    #[inline]
+    pub fn take_flush(&mut self) -> bool {
+        self.process.memory.take_flush()
+    }
+}
+
+/// What a page fault tried, by its error code (SDM 3A "Page-Fault Exceptions").
+#[must_use]
+pub const fn fault_access(error_code: u32) -> Access {
+    match error_code & 0x12 {
+        0 => Access::Read,
+        2 => Access::Write,
+        _ => Access::Fetch,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+//! Reading, writing and seeking.
+
+use super::call::{Answer, Call};
+use super::open_files::{Device, Object};
+use super::record::u64_at;
+use super::transfer::COUNT_MAX;
+use crate::errno::Errno;
+use linux_raw_sys::general::{O_APPEND, SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET};
+
+/// How many pieces readv and writev take (IOV_MAX).
+const PIECES_MAX: u64 = 1024;
+
+pub(super) fn read(c: &mut Call<'_>) -> Answer {
+    let file = c.file_index(0)?;
+    c.read_file(file, c.args[1], c.args[2], None)
+}
+
+pub(super) fn write(c: &mut Call<'_>) -> Answer {
+    let file = c.file_index(0)?;
+    c.write_file(file, c.args[1], c.args[2], None)
+}
+
+/// The position of pread64 and pwrite64.
+fn position(c: &Call<'_>) -> Result<u64, Errno> {
+    match (c.file(0)?.object, c.args[3]) {
+        (Object::Pipe(..) | Object::Device(Device::Terminal), _) => Err(Errno::ESPIPE),
+        (_, position) if position > i64::MAX as u64 => Err(Errno::EINVAL),
+        (_, position) => Ok(position),
+    }
+}
+
+pub(super) fn pread64(c: &mut Call<'_>) -> Answer {
+    let position = position(c)?;
+    let file = c.file_index(0)?;
+    c.read_file(file, c.args[1], c.args[2], Some(position))
+}
+
+pub(super) fn pwrite64(c: &mut Call<'_>) -> Answer {
+    let position = position(c)?;
+    let file = c.file_index(0)?;
+    c.write_file(file, c.args[1], c.args[2], Some(position))
+}
+
+/// Does `step` for each piece, until one is not moved whole.
+fn pieces(c: &mut Call<'_>, step: impl Fn(&mut Call<'_>, u64, u64) -> Answer) -> Answer {
+    let (list, count) = (c.args[1], c.args[2]);
+    if count > PIECES_MAX {
+        return Err(Errno::EINVAL.into());
+    }
+    let mut done = 0;
+    for piece in 0..count {
+        let at = list.wrapping_add(piece * 16);
+        let piece: [u8; 16] = c.process.memory.read_array(at)?;
+        let (base, length) = (u64_at(&piece, 0), u64_at(&piece, 8));
+        if length > i64::MAX as u64 {
+            return Err(Errno::EINVAL.into());
+        }
+        let length = length.min(COUNT_MAX - done);
+        match step(c, base, length) {
+            _ if length == 0 => {}
+            Ok(moved) if moved < length => return Ok(done + moved),
+            Ok(moved) => done += moved,
+            Err(_) if done > 0 => return Ok(done),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+pub(super) fn readv(c: &mut Call<'_>) -> Answer {
+    let file = c.file_index(0)?;
+    c.system.open.get(file)?.check_readable()?;
+    pieces(c, |c, base, length| c.read_file(file, base, length, None))
+}
+
+pub(super) fn writev(c: &mut Call<'_>) -> Answer {
+    let file = c.file_index(0)?;
+    c.system.open.get(file)?.check_writable()?;
+    pieces(c, |c, base, length| c.write_file(file, base, length, None))
+}
+
+pub(super) fn lseek(c: &mut Call<'_>) -> Answer {
+    let (offset, whence) = (c.args[1] as i64, c.uint(2));
+    let index = c.file_index(0)?;
+    let file = c.system.open.get(index)?;
+    let size = match (file.object, file.ino) {
+        (Object::File, Some(ino)) => c.system.files.contents(ino)?.size() as i64,
+        (Object::Directory, _) => i64::MAX,
+        (Object::Pipe(..) | Object::Device(Device::Terminal), _) => {
+            return Err(Errno::ESPIPE.into());
+        }
+        (Object::Path, _) => return Err(Errno::EBADF.into()),
+        _ => 0,
+    };
+    let base = match whence {
+        SEEK_SET => 0,
+        SEEK_CUR => file.offset as i64,
+        SEEK_END => size,
+        // Everything is data, up to one hole at the end.
+        SEEK_DATA | SEEK_HOLE if offset < 0 || offset >= size => return Err(Errno::ENXIO.into()),
+        SEEK_DATA => 0,
+        SEEK_HOLE => size - offset,
+        _ => return Err(Errno::EINVAL.into()),
+    };
+    let target = base.checked_add(offset).ok_or(Errno::EOVERFLOW)?;
+    let target = u64::try_from(target).map_err(|_| Errno::EINVAL)?;
+    c.system.open.get_mut(index)?.offset = target;
+    Ok(target)
+}
+
+pub(super) fn sendfile(c: &mut Call<'_>) -> Answer {
+    let (to, from) = (c.file_index(0)?, c.file_index(1)?);
+    if c.system.open.get(to)?.flags & O_APPEND != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let offset_at = c.args[2];
+    move_between(c, from, offset_at, to, 0, c.args[3])
+}
+
+pub(super) fn copy_file_range(c: &mut Call<'_>) -> Answer {
+    let (from, to) = (c.file_index(0)?, c.file_index(2)?);
+    let target = c.system.open.get(to)?;
+    if c.args[5] != 0 || target.object != Object::File {
+        return Err(Errno::EINVAL.into());
+    }
+    if target.flags & O_APPEND != 0 {
+        return Err(Errno::EBADF.into());
+    }
+    if target.ino == c.system.open.get(from)?.ino {
+        return Err(Errno::EINVAL.into());
+    }
+    move_between(c, from, c.args[1], to, c.args[3], c.args[4])
+}
+
+/// Moves bytes from a file to an open file. Where an address of an offset is given, it is used
+/// and updated in place of the file's own.
+fn move_between(
+    c: &mut Call<'_>,
+    from: usize,
+    from_at: u64,
+    to: usize,
+    to_at: u64,
+    count: u64,
+) -> Answer {
+    let source = c.system.open.get(from)?;
+    source.check_readable()?;
+    let (Object::File, Some(ino)) = (source.object, source.ino) else {
+        return Err(Errno::EINVAL.into());
+    };
+    let mut start = source.offset;
+    if from_at != 0 {
+        start = c.process.memory.read_u64(from_at)?;
+    }
+    let own_offset = c.system.open.get(to)?.offset;
+    if to_at != 0 {
+        c.system.open.get_mut(to)?.offset = c.process.memory.read_u64(to_at)?;
+    }
+    let moved = move_bytes(c, ino, start, to, count.min(COUNT_MAX));
+    let to_offset = c.system.open.get(to)?.offset;
+    if to_at != 0 {
+        c.system.open.get_mut(to)?.offset = own_offset;
+        c.process.memory.write(to_at, &to_offset.to_le_bytes())?;
+    }
+    let end = start + moved?;
+    if from_at != 0 {
+        c.process.memory.write(from_at, &end.to_le_bytes())?;
+    } else {
+        c.system.open.get_mut(from)?.offset = end;
+    }
+    Ok(end - start)
+}
+
+fn move_bytes(c: &mut Call<'_>, ino: u64, start: u64, to: usize, count: u64) -> Answer {
+    if start
+        .checked_add(count)
+        .is_none_or(|end| end > i64::MAX as u64)
+    {
+        return Err(Errno::EINVAL.into());
+    }
+    let (mut done, mut buffer) = (0, [0; 2048]);
+    while done < count {
+        let room = (count - done).min(buffer.len() as u64) as usize;
+        let chunk = c.system.files.contents(ino)?.chunk(start + done, room);
+        let part = chunk.len();
+        buffer[..part].copy_from_slice(chunk);
+        if part == 0 {
+            break;
+        }
+        match c.write_bytes(to, &buffer[..part]) {
+            Ok(moved) => {
+                done += moved;
+                if moved < part as u64 {
+                    break;
+                }
+            }
+            Err(_) if done > 0 => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}

@@ -1,0 +1,184 @@
+//! Who the process is and what it runs on: users, uname, sysinfo, random numbers.
+
+use super::call::{Answer, Call, SECOND};
+use super::record::Record;
+use super::state::Identity;
+use crate::errno::Errno;
+
+/// The length of a field of `struct new_utsname`, with its NUL.
+const FIELD: usize = 65;
+/// What uname says: system, node, release, version, machine, domain.
+pub(super) const UNAME: [&str; 6] = [
+    "Linux",
+    "nestling",
+    "6.1.0-nestling",
+    concat!("#1 Nestling ", env!("CARGO_PKG_VERSION")),
+    "x86_64",
+    "(none)",
+];
+
+pub(super) fn uname(c: &mut Call<'_>) -> Answer {
+    let mut record = [0; 6 * FIELD];
+    for (field, text) in record.chunks_exact_mut(FIELD).zip(UNAME) {
+        field[..text.len()].copy_from_slice(text.as_bytes());
+    }
+    c.process.memory.write(c.args[0], &record)?;
+    Ok(0)
+}
+
+pub(super) fn sysinfo(c: &mut Call<'_>) -> Answer {
+    let record: [u8; 112] = Record::new()
+        .u64(c.uptime() / SECOND)
+        .skip(24)
+        .u64(c.process.memory.ram().size())
+        .u64(c.process.memory.free_bytes())
+        .skip(32)
+        .u16(1)
+        .skip(22)
+        .u32(1)
+        .done();
+    c.process.memory.write(c.args[0], &record)?;
+    Ok(0)
+}
+
+pub(super) fn getrandom(c: &mut Call<'_>) -> Answer {
+    let [at, count, ..] = c.args;
+    if c.uint(2) & !7 != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let count = count.min(super::transfer::COUNT_MAX);
+    let (mut done, mut buffer) = (0, [0; 256]);
+    while done < count {
+        let part = (count - done).min(256) as usize;
+        c.system.random.fill(&mut buffer[..part]);
+        c.process
+            .memory
+            .write(at.wrapping_add(done), &buffer[..part])?;
+        done += part as u64;
+    }
+    Ok(done)
+}
+
+pub(super) fn getuid(c: &mut Call<'_>) -> Answer {
+    Ok(c.process.users.real.into())
+}
+
+pub(super) fn geteuid(c: &mut Call<'_>) -> Answer {
+    Ok(c.process.users.effective.into())
+}
+
+pub(super) fn getgid(c: &mut Call<'_>) -> Answer {
+    Ok(c.process.groups.real.into())
+}
+
+pub(super) fn getegid(c: &mut Call<'_>) -> Answer {
+    Ok(c.process.groups.effective.into())
+}
+
+fn all(number: u32) -> Identity {
+    Identity {
+        real: number,
+        effective: number,
+        saved: number,
+    }
+}
+
+/// Changes what is not -1. Root may become anyone; who is not root only who it was.
+fn change(old: Identity, wanted: [u32; 3]) -> Result<Identity, Errno> {
+    const KEEP: u32 = u32::MAX;
+    let known = [old.real, old.effective, old.saved, KEEP];
+    if old.effective != 0 && wanted.iter().any(|number| !known.contains(number)) {
+        return Err(Errno::EPERM);
+    }
+    let pick = |wanted: u32, old: u32| if wanted == KEEP { old } else { wanted };
+    Ok(Identity {
+        real: pick(wanted[0], old.real),
+        effective: pick(wanted[1], old.effective),
+        saved: pick(wanted[2], old.saved),
+    })
+}
+
+/// setuid and setgid: root changes all three, others only the effective number.
+fn change_one(old: Identity, number: u32) -> Result<Identity, Errno> {
+    if number == u32::MAX {
+        return Err(Errno::EINVAL);
+    }
+    match old.effective {
+        0 => Ok(all(number)),
+        _ => change(old, [u32::MAX, number, u32::MAX]),
+    }
+}
+
+pub(super) fn setuid(c: &mut Call<'_>) -> Answer {
+    c.process.users = change_one(c.process.users, c.uint(0))?;
+    Ok(0)
+}
+
+pub(super) fn setgid(c: &mut Call<'_>) -> Answer {
+    c.process.groups = change_one(c.process.groups, c.uint(0))?;
+    Ok(0)
+}
+
+pub(super) fn setreuid(c: &mut Call<'_>) -> Answer {
+    let wanted = [c.uint(0), c.uint(1), c.uint(1)];
+    c.process.users = change(c.process.users, wanted)?;
+    Ok(0)
+}
+
+pub(super) fn setregid(c: &mut Call<'_>) -> Answer {
+    let wanted = [c.uint(0), c.uint(1), c.uint(1)];
+    c.process.groups = change(c.process.groups, wanted)?;
+    Ok(0)
+}
+
+pub(super) fn setresuid(c: &mut Call<'_>) -> Answer {
+    c.process.users = change(c.process.users, [c.uint(0), c.uint(1), c.uint(2)])?;
+    Ok(0)
+}
+
+pub(super) fn setresgid(c: &mut Call<'_>) -> Answer {
+    c.process.groups = change(c.process.groups, [c.uint(0), c.uint(1), c.uint(2)])?;
+    Ok(0)
+}
+
+fn give_three(c: &mut Call<'_>, identity: Identity) -> Answer {
+    let numbers = [identity.real, identity.effective, identity.saved];
+    for (index, number) in numbers.iter().enumerate() {
+        c.process
+            .memory
+            .write(c.args[index], &number.to_le_bytes())?;
+    }
+    Ok(0)
+}
+
+pub(super) fn getresuid(c: &mut Call<'_>) -> Answer {
+    give_three(c, c.process.users)
+}
+
+pub(super) fn getresgid(c: &mut Call<'_>) -> Answer {
+    give_three(c, c.process.groups)
+}
+
+/// There are no supplementary groups.
+pub(super) fn getgroups(c: &mut Call<'_>) -> Answer {
+    match c.int(0) {
+        ..0 => Err(Errno::EINVAL.into()),
+        _ => Ok(0),
+    }
+}
+
+pub(super) fn setgroups(c: &mut Call<'_>) -> Answer {
+    match c.uint(0) {
+        0..=65536 => Ok(0),
+        _ => Err(Errno::EINVAL.into()),
+    }
+}
+
+/// Permissions refuse nothing, so it does not matter for whom.
+pub(super) fn setfsuid(c: &mut Call<'_>) -> Answer {
+    Ok(c.process.users.effective.into())
+}
+
+pub(super) fn setfsgid(c: &mut Call<'_>) -> Answer {
+    Ok(c.process.groups.effective.into())
+}

@@ -1,0 +1,143 @@
+//! The address space: mmap and its like.
+
+use super::call::{Answer, Call};
+use super::open_files::{Device, Object};
+use crate::errno::Errno;
+use crate::memory::address_space::{Backing, Place, Protection};
+use linux_raw_sys::general::{
+    MADV_DONTNEED, MADV_FREE, MAP_ANONYMOUS, MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_PRIVATE,
+    MAP_SHARED, MAP_SHARED_VALIDATE, MAP_TYPE, MREMAP_FIXED, MREMAP_MAYMOVE, PROT_EXEC, PROT_READ,
+    PROT_WRITE,
+};
+use spec::addr::PAGE_SIZE;
+
+fn protection(bits: u64) -> Protection {
+    let on = |bit: u32| bits & u64::from(bit) != 0;
+    Protection {
+        read: on(PROT_READ),
+        write: on(PROT_WRITE),
+        execute: on(PROT_EXEC),
+    }
+}
+
+pub(super) fn mmap(c: &mut Call<'_>) -> Answer {
+    let [at, length, bits, flags, _, offset] = c.args;
+    let (flags, protection) = (flags as u32, protection(bits));
+    let kind = flags & MAP_TYPE;
+    if !matches!(kind, MAP_PRIVATE | MAP_SHARED | MAP_SHARED_VALIDATE)
+        || !offset.is_multiple_of(PAGE_SIZE)
+    {
+        return Err(Errno::EINVAL.into());
+    }
+    let place = if flags & MAP_FIXED_NOREPLACE != 0 {
+        Place::FixedNoReplace(at)
+    } else if flags & MAP_FIXED != 0 {
+        Place::Fixed(at)
+    } else {
+        Place::Hint(at)
+    };
+    if flags & MAP_ANONYMOUS != 0 {
+        return Ok(c
+            .process
+            .memory
+            .map(place, length, protection, Backing::Zero)?);
+    }
+    let shared = kind != MAP_PRIVATE;
+    map_file(c, place, length, protection, shared)
+}
+
+/// Maps a file as it is now: later writes to the file do not show, and a shared mapping cannot
+/// be writable.
+fn map_file(
+    c: &mut Call<'_>,
+    place: Place,
+    length: u64,
+    protection: Protection,
+    shared: bool,
+) -> Answer {
+    let offset = c.args[5];
+    let file = c.file(4)?;
+    file.check_readable().map_err(|_| Errno::EACCES)?;
+    let ino = match file.object {
+        Object::File => file.ino.ok_or(Errno::EBADF)?,
+        Object::Device(Device::Zero) => {
+            return Ok(c
+                .process
+                .memory
+                .map(place, length, protection, Backing::Zero)?);
+        }
+        _ => return Err(Errno::ENODEV.into()),
+    };
+    if shared && protection.write {
+        return Err(Errno::ENODEV.into());
+    }
+    let contents = c.system.files.contents(ino)?;
+    let memory = &mut c.process.memory;
+    if let Some(data) = contents.as_borrowed() {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let data = data.get(start..).unwrap_or_default();
+        let backing = Backing::Bytes { data, at: 0 };
+        return Ok(memory.map(place, length, protection, backing)?);
+    }
+    let at = memory.map(place, length, protection, Backing::Zero)?;
+    let mut done = 0;
+    while done < length {
+        let chunk = contents.chunk(offset.saturating_add(done), (length - done) as usize);
+        if chunk.is_empty() {
+            break;
+        }
+        memory.store(at + done, chunk)?;
+        done += chunk.len() as u64;
+    }
+    Ok(at)
+}
+
+pub(super) fn munmap(c: &mut Call<'_>) -> Answer {
+    c.process.memory.unmap(c.args[0], c.args[1])?;
+    Ok(0)
+}
+
+pub(super) fn mprotect(c: &mut Call<'_>) -> Answer {
+    let [at, length, bits, ..] = c.args;
+    c.process.memory.protect(at, length, protection(bits))?;
+    Ok(0)
+}
+
+pub(super) fn mremap(c: &mut Call<'_>) -> Answer {
+    let [at, old, new, flags, target, _] = c.args;
+    let flags = flags as u32;
+    let may_move = flags & MREMAP_MAYMOVE != 0;
+    let fixed = flags & MREMAP_FIXED != 0;
+    if flags & !(MREMAP_MAYMOVE | MREMAP_FIXED) != 0 || (fixed && !may_move) {
+        return Err(Errno::EINVAL.into());
+    }
+    let target = fixed.then_some(target);
+    Ok(c.process.memory.remap(at, old, new, may_move, target)?)
+}
+
+pub(super) fn madvise(c: &mut Call<'_>) -> Answer {
+    let [at, length, ..] = c.args;
+    if matches!(c.uint(2), MADV_DONTNEED | MADV_FREE) {
+        c.process.memory.discard(at, length)?;
+    }
+    Ok(0)
+}
+
+pub(super) fn msync(c: &mut Call<'_>) -> Answer {
+    // Nothing is shared with a file; but what is not mapped is still an error.
+    let _ = c.process.memory.present(c.args[0], c.args[1])?;
+    Ok(0)
+}
+
+pub(super) fn mincore(c: &mut Call<'_>) -> Answer {
+    let [at, length, to, ..] = c.args;
+    let pages: alloc::vec::Vec<u8> = (c.process.memory.present(at, length)?)
+        .map(u8::from)
+        .collect();
+    c.process.memory.write(to, &pages)?;
+    Ok(0)
+}
+
+pub(super) fn brk(c: &mut Call<'_>) -> Answer {
+    Ok(c.process.memory.set_brk(c.args[0]))
+}

@@ -1,0 +1,39 @@
+//! Linux' system calls: a total table of handlers by number, one family a file.
+//!
+//! Nothing here knows an engine or an exit. A handler gets a [`Call`] and returns an [`Answer`];
+//! what it wants from outside goes through [`Kernel`].
+
+pub mod call;
+pub mod descriptors;
+pub mod kernel;
+pub mod open_files;
+pub mod pipe;
+pub mod record;
+pub mod signals;
+pub mod state;
+pub mod table;
+pub mod tty;
+
+mod descriptor;
+mod directory;
+mod file;
+mod identity;
+mod limit;
+mod memory;
+mod path;
+mod poll;
+mod process;
+mod signal;
+mod stat;
+mod terminal;
+mod time;
+mod transfer;
+mod unknown;
+
+pub use call::{Answer, Break, Call, Outcome};
+pub use kernel::Kernel;
+pub use signals::Signal;
+pub use state::{Process, System, Thread};
+
+#[cfg(test)]
+mod tests;
