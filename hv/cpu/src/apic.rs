@@ -61,8 +61,13 @@ impl Apic {
             .set_xapic_base(base)
             .build()?;
         // SAFETY: the registers are at `base`, mapped and read by nobody else on this CPU; the
-        // vectors have handlers, and interrupts are disabled.
-        unsafe { registers.enable() };
+        // vectors have handlers, and interrupts are disabled. The crate's `enable` unmasks the
+        // timer before it software-enables the APIC, when mask bits cannot be cleared yet
+        // (SDM 3A "Local APIC State After It Has Been Software Disabled"): hence once more.
+        unsafe {
+            registers.enable();
+            registers.enable_timer();
+        }
         let apic = Self {
             registers,
             xapic: (!features.x2apic).then_some(base),
