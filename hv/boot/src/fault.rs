@@ -5,6 +5,7 @@ use core::arch::asm;
 use core::hint::black_box;
 
 /// Makes the fault, if one is asked for; does not return then.
+#[inline(never)]
 pub fn make(fault: Option<Fault>) {
     let Some(fault) = fault else { return };
     log::info!("making a fault on purpose: {fault:?}");
