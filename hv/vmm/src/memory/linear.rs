@@ -128,7 +128,8 @@ impl Paging {
         }
         const IGNORED_BITS: u64 = 0x7ff0_0000_0000_0000;
         const PAE_RESERVED: u64 = 0x7ff0_0000_0000_0000;
-        const PDPTE_RESERVED: u64 = 0b1_1110_0110;
+        // But for bit 5: QEMU's TCG sets an accessed bit where the manuals have none.
+        const PDPTE_RESERVED: u64 = 0b1_1100_0110;
         let beyond = !0 << self.physical_address_bits & !(IGNORED_BITS | Entry::XD.bits());
         let mut reserved = beyond;
         if shape.levels == 3 {
