@@ -9,9 +9,9 @@ use crate::vcpu::Vcpu;
 use spec::control_registers::Cr0;
 use spec::msr::{Efer, Msr};
 
-/// Registers that the engine keeps for each virtual CPU: (number, read, write).
+/// Registers that the engine keeps for each virtual CPU: (number, read, write). The time-stamp
+/// counter is not among them: QEMU's TCG has RDTSC, and reads the register as 0.
 pub const PASSTHROUGH: &[(Msr, bool, bool)] = &[
-    (Msr::IA32_TIME_STAMP_COUNTER, true, false),
     (Msr::IA32_FS_BASE, true, true),
     (Msr::IA32_GS_BASE, true, true),
     (Msr::IA32_KERNEL_GS_BASE, true, true),
