@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use object::{Object, ObjectSegment};
 use serde::Serialize;
 
@@ -31,7 +31,7 @@ const BUDGETS: &[(&str, f64)] = &[
 
 /// Measures in instructions, on emulators that count one tick of the TSC for each, and compares with the budgets.
 ///
-/// Exit status: 0 every budget is kept, 1 one is broken or was not measured.
+/// Exit status: 0 every budget is kept, 1 one is broken or was not measured, or a guest failed.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Only this emulator.
@@ -71,14 +71,14 @@ pub(crate) fn main(args: &Args) -> Result<u8> {
     build::apps()?;
     let (mut all, mut kept) = (Vec::new(), true);
     for &emulator in emulators {
-        let values = measure(emulator)?;
+        let (values, ended_well) = measure(emulator)?;
         let (table, good) = table(&values);
         println!(
             "{emulator}, {}, {}:\n{table}",
             emulator.model(),
             emulator.engine()
         );
-        kept &= good;
+        kept &= good && ended_well;
         all.extend(values.into_iter().map(|value| value.made_on(emulator)));
     }
     if let Some(file) = &args.json {
@@ -111,28 +111,27 @@ impl Value {
     }
 }
 
-/// Everything that is measured on one emulator; of a name said twice, the first value.
-fn measure(emulator: Emulator) -> Result<Vec<Value>> {
-    let mut values: Vec<Value> = Vec::new();
+/// Everything that is measured on one emulator, and whether all runs ended well; of a name said twice, the first value.
+fn measure(emulator: Emulator) -> Result<(Vec<Value>, bool)> {
+    let (mut values, mut ended_well) = (sizes(&build::hypervisor())?, true);
     for spec in GUESTS {
-        let text = boot(emulator, spec).unwrap_or_else(|error| {
-            // What it would have measured is then missing in the table.
-            eprintln!("xtask: {error:#}");
-            String::new()
-        });
+        let (text, failure) = boot(emulator, spec)?;
         for value in collect(&text) {
             if !values.iter().any(|known| known.name == value.name) {
                 values.push(value);
             }
         }
+        if let Some(why) = failure {
+            eprintln!("xtask: {spec} on {emulator} failed:\n{why}");
+            ended_well = false;
+        }
     }
-    values.extend(sizes(&build::hypervisor())?);
     values.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(values)
+    Ok((values, ended_well))
 }
 
-/// The serial text of this guest's run.
-fn boot(emulator: Emulator, spec: &str) -> Result<String> {
+/// The serial text of this guest's run, and why it failed if it did.
+fn boot(emulator: Emulator, spec: &str) -> Result<(String, Option<String>)> {
     eprintln!("xtask: measuring {spec} on {emulator}");
     let scratch = image::scratch()?;
     let machine = Machine {
@@ -161,11 +160,13 @@ fn boot(emulator: Emulator, spec: &str) -> Result<String> {
     };
     let outcome = boot.run()?;
     let text = String::from_utf8_lossy(&outcome.serial.text()).into_owned();
-    let why = outcome
-        .explanation(&machine)
-        .unwrap_or_else(|| text.clone());
-    ensure!(outcome.status() == 0, "{spec} on {emulator} failed:\n{why}");
-    Ok(text)
+    let failed = outcome.status() != 0;
+    let failure = failed.then(|| {
+        outcome
+            .explanation(&machine)
+            .unwrap_or_else(|| text.clone())
+    });
+    Ok((text, failure))
 }
 
 /// What the lines of a run say.
