@@ -154,15 +154,12 @@ fn primary(msr: Msr) -> Result<Primary, Error> {
     Ok(chosen - Primary::INTERRUPT_WINDOW_EXITING)
 }
 
-/// RDTSCP, INVPCID and XSAVES raise #UD in a guest without their control, whatever CPUID shows.
+/// RDTSCP, INVPCID and XSAVES raise #UD without their controls: vmm hides them from guests.
 fn secondary() -> Result<Secondary, Error> {
     set(
         Msr::IA32_VMX_PROCBASED_CTLS2,
         Secondary::ENABLE_EPT | Secondary::UNRESTRICTED_GUEST | Secondary::WBINVD_EXITING,
-        Secondary::ENABLE_VPID
-            | Secondary::ENABLE_RDTSCP
-            | Secondary::ENABLE_INVPCID
-            | Secondary::ENABLE_XSAVES_XRSTORS,
+        Secondary::ENABLE_VPID,
     )
 }
 

@@ -30,8 +30,8 @@ const CR4_GUEST: u64 = Cr4::VME
     .union(Cr4::PGE)
     .union(Cr4::OSFXSR)
     .union(Cr4::OSXMMEXCPT)
+    .union(Cr4::UMIP)
     .union(Cr4::FSGSBASE)
-    .union(Cr4::PCIDE)
     .union(Cr4::OSXSAVE)
     .union(Cr4::SMEP)
     .union(Cr4::SMAP)
@@ -125,10 +125,10 @@ impl VmxVcpu {
 
     #[inline]
     pub(super) fn write_register(&mut self, register: Reg, value: u64) {
-        let value = if register == Reg::Rflags {
-            value | Rflags::ONE.bits()
-        } else {
-            value
+        let value = match register {
+            Reg::Rflags => value | Rflags::ONE.bits(),
+            Reg::Cr0 | Reg::Cr3 | Reg::Cr4 => self.forget_translations(value),
+            _ => value,
         };
         match field(register) {
             Some(field) => self.vmcs.current_mut().write(field, value),
@@ -158,6 +158,14 @@ impl VmxVcpu {
             Reg::Debugctl => vmcs.write(GUEST_IA32_DEBUGCTL, value),
             _ => unreachable!("{register:?} is in the VMCS or an MSR"),
         }
+    }
+
+    /// What the guest's own MOV would forget; without a VPID, VM entry forgets all. Returns `value`.
+    fn forget_translations(&self, value: u64) -> u64 {
+        if let Some(vpid) = &self.vpid {
+            vpid.flush(self.capability.ept_vpid);
+        }
+        value
     }
 
     /// Unrestricted guest frees PE and PG; the other bits that VMX operation demands are set

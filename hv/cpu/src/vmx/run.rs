@@ -47,7 +47,7 @@ pub(super) struct VmxVcpu {
     deadline: Option<u64>,
     msr_bitmaps: Box<Page>,
     eptp: u64,
-    vpid: Option<Vpid>,
+    pub(super) vpid: Option<Vpid>,
 }
 
 impl VmxVcpu {
@@ -99,12 +99,7 @@ impl VmxVcpu {
 
     /// What VMCLEAR leaves undefined and nothing below changes, or changes later.
     fn write_fixed_state(&mut self) {
-        let xsaves = self
-            .capability
-            .controls
-            .secondary
-            .contains(Secondary::ENABLE_XSAVES_XRSTORS);
-        let timer = self.capability.has_preemption_timer();
+        let has_timer = self.capability.has_preemption_timer();
         let vmcs = self.vmcs.current_mut();
         for field in [
             EXCEPTION_BITMAP,
@@ -123,11 +118,7 @@ impl VmxVcpu {
         vmcs.write(GUEST_PENDING_DEBUG_EXCEPTIONS, 0);
         vmcs.write(VMCS_LINK_POINTER, u64::MAX);
         vmcs.write(TSC_OFFSET, 0);
-        if xsaves {
-            // IA32_XSS stays 0, so there is no supervisor state whose XSAVES could exit.
-            vmcs.write(XSS_EXITING_BITMAP, 0);
-        }
-        if timer {
+        if has_timer {
             vmcs.write(PREEMPTION_TIMER_VALUE, u32::MAX);
         }
     }
