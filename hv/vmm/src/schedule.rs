@@ -21,6 +21,8 @@ const POLL_MS: u64 = 5;
 pub struct Scheduler {
     queues: [Mutex<VecDeque<Vcpu>>; MAX_CPUS],
     failed: AtomicUsize,
+    /// Held while one guest's end is told, so that two do not mix.
+    reports: Mutex<()>,
 }
 
 impl Default for Scheduler {
@@ -36,6 +38,7 @@ impl Scheduler {
         Self {
             queues: [const { Mutex::new(VecDeque::new()) }; MAX_CPUS],
             failed: AtomicUsize::new(0),
+            reports: Mutex::new(()),
         }
     }
 
@@ -97,6 +100,7 @@ impl Scheduler {
 
     fn report(&self, vcpu: &Vcpu, stop: &Stop) {
         let guest = &vcpu.guest;
+        let _whole = self.reports.lock();
         guest.console.flush();
         log::info!(
             "guest {} ({}) ended: {}",
