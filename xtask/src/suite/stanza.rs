@@ -95,7 +95,7 @@ const fn memory() -> u32 {
 }
 
 const fn timeout() -> u64 {
-    60
+    120
 }
 
 #[derive(Deserialize)]
@@ -237,7 +237,7 @@ pub(crate) mod tests {
         let stanza = sample("");
         assert_eq!(
             (stanza.memory, stanza.status, stanza.timeout, stanza.long),
-            (512, 0, 60, false)
+            (512, 0, 120, false)
         );
         let names: Vec<String> = stanza
             .runs(&Emulator::ALL)
