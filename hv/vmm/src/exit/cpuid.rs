@@ -258,13 +258,18 @@ fn xsave_size(v: &Vcpu) -> u32 {
 }
 
 /// The extended states that this guest may enable.
-pub(super) fn supported_states(v: &Vcpu) -> Xcr0 {
+pub(crate) fn supported_states(v: &Vcpu) -> Xcr0 {
     let real = v.host.machine.cpuid(leaf::XSAVE, 0);
     Xcr0::from_bits_retain(u64::from(real.eax)) & STATES
 }
 
+/// What Linux gives a program as AT_HWCAP: leaf 1, EDX.
+pub(crate) fn hwcap(v: &Vcpu) -> u32 {
+    show(v, leaf::FEATURES, 0).edx
+}
+
 /// The CR4 bits that come with features which not every processor has.
-pub(super) fn optional_cr4(v: &Vcpu) -> Cr4 {
+pub(crate) fn optional_cr4(v: &Vcpu) -> Cr4 {
     let features = show(v, leaf::FEATURES, 0);
     let extended = show(v, leaf::EXTENDED_FEATURES, 0);
     let mut bits = Cr4::empty();

@@ -6,7 +6,7 @@ use from_svm::SvmRecord;
 use from_vmx::VmxRecord;
 use spec::addr::{Gva, L1Gpa};
 
-mod cpuid;
+pub(crate) mod cpuid;
 mod cr;
 mod exception;
 pub mod from_svm;
@@ -17,7 +17,7 @@ mod io;
 pub mod msr;
 mod nested_page_fault;
 pub mod rows;
-mod simple;
+pub(crate) mod simple;
 pub mod table;
 
 /// What the hardware said about one VM exit, copied out as plain data.

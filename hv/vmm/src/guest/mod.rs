@@ -10,13 +10,14 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
-use spin::Mutex;
+use spin::{Mutex, Once};
 
 pub mod app;
 pub mod console;
 pub mod request;
 pub mod test;
 
+use app::App;
 use console::Console;
 use request::{BadRequest, Request};
 
@@ -31,7 +32,7 @@ pub struct GuestKind {
 }
 
 /// The kinds of guests.
-static KINDS: [&GuestKind; 1] = [&test::TEST];
+static KINDS: [&GuestKind; 2] = [&test::TEST, &app::exits::APP];
 
 /// What the boot loader brought for us: a file in memory and its command line.
 #[derive(Clone, Copy, Debug)]
@@ -93,6 +94,7 @@ impl Seat<'_> {
             bus: Mutex::new(Bus::new(&console)),
             space: Mutex::new(space),
             console,
+            app: Once::new(),
         };
         Vcpu::new(engine, Arc::new(guest), self.host)
     }
@@ -114,6 +116,8 @@ pub struct Guest {
     pub bus: Mutex<Bus>,
     /// Its console.
     pub console: Arc<Console>,
+    /// The Linux program in it, once it is loaded, if it is one.
+    pub app: Once<Mutex<App>>,
 }
 
 /// Why a guest could not be loaded.

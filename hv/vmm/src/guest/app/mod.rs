@@ -3,6 +3,7 @@
 
 pub mod cpio;
 pub mod elf;
+pub mod exits;
 pub mod layout;
 pub mod root;
 pub mod stack;
