@@ -97,6 +97,7 @@ fn pieces(info: &Info) -> impl Iterator<Item = Range<u64>> {
 pub fn divide(info: &Info, heap: &Range<u64>) -> Result<(Frames, u64), &'static str> {
     let mut ours = Frames::new();
     info.usable().for_each(|r| ours.add(r));
+    info.reserved().for_each(|r| ours.reserve(r));
     ours.reserve(0..MIB);
     ours.reserve(image().0);
     ours.reserve(heap.clone());
@@ -104,10 +105,9 @@ pub fn divide(info: &Info, heap: &Range<u64>) -> Result<(Frames, u64), &'static 
         .allocate(STACK_BLOCK, STACK_BLOCK)
         .filter(|&at| at < EARLY_END);
     let stacks = stacks.ok_or("no memory for the processors' stacks")?;
-    // SAFETY: usable RAM apart from the image, the heap and the stacks; the early page tables map
+    // SAFETY: usable RAM apart from the image, the modules, the heap and the stacks; the early page tables map
     // the first 4 GiB of it, and until the later ones are loaded nothing above is touched.
     unsafe { phys::register(ours.ranges()) };
-    info.reserved().for_each(|r| ours.reserve(r));
     Ok((ours, stacks))
 }
 
