@@ -9,25 +9,34 @@ use spec::vmx::exit::{
 use spec::vmx::fields::*;
 use vmm::exit::from_vmx::VmxRecord;
 
-/// The record of the VM exit that was just taken.
-#[inline]
-pub(super) fn read(vmcs: &Current) -> VmxRecord {
+/// The record of an exit whose reason defines the instruction length and nothing more, which is
+/// the common case; `None` for the others.
+#[inline(always)]
+pub(super) fn read_plain(vmcs: &Current) -> Option<VmxRecord> {
     let reason = vmcs.read(EXIT_REASON);
-    let mut record = VmxRecord {
+    if fields_of(FullReason(reason).basic()) != Valid::INSTRUCTION_LENGTH {
+        return None;
+    }
+    Some(VmxRecord {
         reason,
         rip: vmcs.read(GUEST_RIP),
+        instruction_length: vmcs.read(EXIT_INSTRUCTION_LENGTH),
+        ..VmxRecord::default()
+    })
+}
+
+/// The record of any exit.
+pub(super) fn read(vmcs: &Current) -> VmxRecord {
+    let (reason, rip) = (vmcs.read(EXIT_REASON), vmcs.read(GUEST_RIP));
+    let mut record = VmxRecord {
+        reason,
+        rip,
         ..VmxRecord::default()
     };
-    let valid = fields_of(FullReason(reason).basic());
-    if valid == Valid::INSTRUCTION_LENGTH {
-        record.instruction_length = vmcs.read(EXIT_INSTRUCTION_LENGTH);
-    } else if !valid.is_empty() {
-        more(vmcs, valid, &mut record);
-    }
+    more(vmcs, fields_of(FullReason(reason).basic()), &mut record);
     record
 }
 
-/// What a reason with more than an instruction length defines.
 fn more(vmcs: &Current, valid: Valid, record: &mut VmxRecord) {
     if valid.contains(Valid::QUALIFICATION) {
         record.qualification = vmcs.read(EXIT_QUALIFICATION);

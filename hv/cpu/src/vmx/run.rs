@@ -12,11 +12,10 @@ use spec::addr::Hpa;
 use spec::msr::{Efer, Msr};
 use spec::segment::AccessRights;
 use spec::vmx::controls::{EptVpidCap, Eptp, Primary, Secondary};
-use spec::vmx::exit::{ExitReason, FullReason, Valid, fields_of};
+use spec::vmx::exit::{ExitReason, FullReason};
 use spec::vmx::fields::*;
 use spec::vmx::interruptibility::{ActivityState, Interruptibility as Field};
 use vmm::exit::Record;
-use vmm::exit::from_vmx::VmxRecord;
 use vmm::machine::{
     Engine, Event, Gprs, Interruptibility, Reg, Segment, SegmentRegister, TableRegister,
 };
@@ -123,12 +122,20 @@ impl VmxVcpu {
         }
     }
 
-    /// What an exit asks of us before anybody looks at it.
-    fn settle(&mut self, record: &VmxRecord) {
-        match FullReason(record.reason).basic() {
-            ExitReason::PREEMPTION_TIMER => self.start_timer(),
-            _ => self.settle_nmis(record),
+    /// An exit with more to it than a record: what it asks of us before anybody looks at it.
+    #[inline(never)]
+    fn settle(&mut self) -> Record {
+        let vmcs = self.vmcs.current_mut();
+        let record = record::read(vmcs);
+        let reason = FullReason(record.reason);
+        if !reason.entry_failure() {
+            vmcs.set_launched();
         }
+        match reason.basic() {
+            ExitReason::PREEMPTION_TIMER => self.start_timer(),
+            _ => self.settle_nmis(&record),
+        }
+        Record::Vmx(record)
     }
 
     /// Counts down to the deadline. The value goes on where an exit stopped it, so the time that
@@ -173,18 +180,16 @@ impl Engine for VmxVcpu {
         let vmcs = self.vmcs.current_mut();
         // SAFETY: the VMCS is complete; `load` wrote HOST_RSP, the address of these registers, and
         // HOST_RIP. The guest reaches only what its EPT maps.
-        let failed = unsafe { switch::enter(&raw mut self.gprs, vmcs.is_launched()) };
-        if failed != 0 {
+        if !unsafe { switch::run_guest(&raw mut self.gprs, vmcs.is_launched()) } {
             vmcs.entry_failed();
         }
-        let record = record::read(vmcs);
-        if !FullReason(record.reason).entry_failure() {
-            vmcs.set_launched();
+        match record::read_plain(vmcs) {
+            Some(record) => {
+                vmcs.set_launched();
+                Record::Vmx(record)
+            }
+            None => self.settle(),
         }
-        if fields_of(FullReason(record.reason).basic()) != Valid::INSTRUCTION_LENGTH {
-            self.settle(&record);
-        }
-        Record::Vmx(record)
     }
 
     #[inline]

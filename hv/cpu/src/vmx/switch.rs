@@ -1,12 +1,12 @@
 //! VM entry and VM exit: the registers that the VMCS does not hold.
 
-use core::arch::naked_asm;
+use core::arch::{asm, naked_asm};
 use vmm::machine::Gprs;
 
 /// The slot of [`Gprs`] that is not a register: RSP is in the VMCS.
 const HOST_RSP: usize = 4 * 8;
 
-/// Enters the guest with these registers, and returns 0 after the VM exit, 1 if VM entry failed.
+/// Enters the guest with these registers; false if VM entry failed, true after a VM exit.
 ///
 /// HOST_RSP of the VMCS is the address of `gprs`, so that the exit finds it without a register and
 /// nothing is written to the VMCS for an entry. Our own RSP is kept in the unused slot meanwhile.
@@ -14,15 +14,35 @@ const HOST_RSP: usize = 4 * 8;
 ///
 /// # Safety
 /// The current VMCS is complete, with HOST_RSP = `gprs` and HOST_RIP = [`exit_point`].
+#[inline(always)]
+pub(super) unsafe fn run_guest(gprs: *mut Gprs, launched: bool) -> bool {
+    let failed: u64;
+    // SAFETY: the caller answers for the VMCS. `enter` keeps RSP; every other register is declared,
+    // but RBX and RBP, which the compiler does not give away.
+    unsafe {
+        asm!(
+            "push rbx",
+            "push rbp",
+            "call {enter}",
+            "pop rbp",
+            "pop rbx",
+            enter = sym enter,
+            inout("rdi") gprs => _,
+            inout("rsi") u64::from(launched) => _,
+            out("rax") failed,
+            out("rcx") _, out("rdx") _,
+            out("r8") _, out("r9") _, out("r10") _, out("r11") _,
+            out("r12") _, out("r13") _, out("r14") _, out("r15") _,
+        );
+    }
+    failed == 0
+}
+
+/// RDI: the guest's registers; SIL: whether the VMCS is launched. Returns 0 in RAX after a VM exit,
+/// 1 if VM entry failed; keeps no register but RSP.
 #[unsafe(naked)]
-pub(super) unsafe extern "sysv64" fn enter(gprs: *mut Gprs, launched: bool) -> u64 {
+unsafe extern "sysv64" fn enter() {
     naked_asm!(
-        "push rbp",
-        "push rbx",
-        "push r12",
-        "push r13",
-        "push r14",
-        "push r15",
         "mov [rdi + {host_rsp}], rsp",
         // MOV leaves the flags alone.
         "test sil, sil",
@@ -47,12 +67,6 @@ pub(super) unsafe extern "sysv64" fn enter(gprs: *mut Gprs, launched: bool) -> u
         "2: vmlaunch",
         // Only a VMfail comes here, with RSP still ours.
         "3: mov eax, 1",
-        "pop r15",
-        "pop r14",
-        "pop r13",
-        "pop r12",
-        "pop rbx",
-        "pop rbp",
         "ret",
         host_rsp = const HOST_RSP,
     )
@@ -79,12 +93,6 @@ pub(super) unsafe extern "sysv64" fn exit_point() {
         "mov [rsp + 0x78], r15",
         "mov rsp, [rsp + {host_rsp}]",
         "xor eax, eax",
-        "pop r15",
-        "pop r14",
-        "pop r13",
-        "pop r12",
-        "pop rbx",
-        "pop rbp",
         "ret",
         host_rsp = const HOST_RSP,
     )

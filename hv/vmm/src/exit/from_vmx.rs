@@ -5,7 +5,8 @@ use crate::machine::{Event, EventType};
 use spec::addr::{Gva, L1Gpa};
 use spec::vmx::exit::{
     DrAccess, EptViolation, ExitReason, FullReason, InstructionInformation,
-    InterruptionInformation, InterruptionType, IoQualification, TaskSwitch, Valid, fields_of,
+    InterruptionInformation, InterruptionType, IoQualification, TABLE, TaskSwitch, Valid,
+    fields_of,
 };
 
 /// The VM-exit information fields of a VMCS (SDM 3C "VM-Exit Information Fields"); a field that
@@ -42,24 +43,29 @@ pub struct VmxRecord {
 pub fn decode(record: &VmxRecord) -> Exit {
     let reason = FullReason(record.reason).basic();
     let valid = fields_of(reason);
-    if valid == Valid::INSTRUCTION_LENGTH && !FullReason(record.reason).entry_failure() {
-        let detail = raw_of(record, kind_of(reason));
-        return plain(record, kind_of(reason), detail);
+    if valid != Valid::INSTRUCTION_LENGTH {
+        return with_information(record, reason, valid);
     }
-    with_information(record, reason, valid)
-}
-
-/// An exit whose only field is the instruction length: the common case.
-#[inline]
-fn plain(record: &VmxRecord, kind: Kind, detail: Detail) -> Exit {
+    let kind = KINDS[usize::from(reason.0)];
     Exit {
         kind,
         rip: record.rip,
         length: record.instruction_length as u8,
-        detail,
+        detail: raw_of(record, kind),
         vectoring: None,
     }
 }
+
+/// [`kind_of`] as a table, for the reasons that [`fields_of`] knows.
+static KINDS: [Kind; TABLE.len()] = {
+    let mut kinds = [Kind::Other; TABLE.len()];
+    let mut reason = 0;
+    while reason < kinds.len() {
+        kinds[reason] = kind_of(ExitReason(reason as u16));
+        reason += 1;
+    }
+    kinds
+};
 
 fn with_information(record: &VmxRecord, reason: ExitReason, valid: Valid) -> Exit {
     let (kind, detail) = match reason {
