@@ -14,7 +14,8 @@ impl Vectors {
 
     #[inline]
     pub(super) fn highest(&self) -> Option<u8> {
-        if self.0 == [0; 4] {
+        // Not `== [0; 4]`, which calls memcmp.
+        if self.0.iter().fold(0, |all, word| all | word) == 0 {
             return None;
         }
         let word = self.0.iter().rposition(|&word| word != 0)?;
