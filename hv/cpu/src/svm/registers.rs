@@ -206,9 +206,11 @@ impl Engine for SvmVcpu {
 }
 
 impl SvmVcpu {
+    /// LMA is computed: at the exit of a MOV to CR0, Bochs has changed it already.
     fn efer(&self) -> u64 {
-        let svme = if self.svme { Efer::SVME.bits() } else { 0 };
-        self.vmcb.save.efer & !Efer::SVME.bits() | svme
+        let mut efer = long_mode(&self.vmcb);
+        efer.set(Efer::SVME, self.svme);
+        efer.bits()
     }
 
     /// VMRUN demands EFER.SVME.
@@ -246,14 +248,18 @@ impl SvmVcpu {
         }
     }
 
-    /// EFER.LMA is LME and paging, as MOV to CR0 makes it.
     fn update_long_mode(&mut self) {
-        let save = &self.vmcb.save;
-        let mut efer = Efer::from_bits_retain(save.efer);
-        let paging = save.cr0 & Cr0::PG.bits() != 0;
-        efer.set(Efer::LMA, paging && efer.contains(Efer::LME));
+        let efer = long_mode(&self.vmcb);
         self.vmcb.set_efer(efer.bits());
     }
+}
+
+/// EFER, with LMA as LME and paging make it.
+fn long_mode(vmcb: &Vmcb) -> Efer {
+    let mut efer = Efer::from_bits_retain(vmcb.save.efer);
+    let paging = vmcb.save.cr0 & Cr0::PG.bits() != 0;
+    efer.set(Efer::LMA, paging && efer.contains(Efer::LME));
+    efer
 }
 
 /// A segment register in neutral words. SVM keeps neither the granularity bit nor, for data
