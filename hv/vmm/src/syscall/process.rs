@@ -20,6 +20,9 @@ const ARCH_SET_GS: u32 = 0x1001;
 const ARCH_GET_FS: u32 = 0x1003;
 const ARCH_GET_GS: u32 = 0x1004;
 
+/// RSEQ_FLAG_UNREGISTER.
+const RSEQ_UNREGISTER: u32 = 1;
+
 pub(super) fn exit(c: &mut Call<'_>) -> Answer {
     Err(Break::Exit(c.args[0] as u8))
 }
@@ -143,6 +146,34 @@ pub(super) fn get_robust_list(c: &mut Call<'_>) -> Answer {
     let (head, length) = c.thread.robust_list;
     c.process.memory.write(c.args[1], &head.to_le_bytes())?;
     c.process.memory.write(c.args[2], &length.to_le_bytes())?;
+    Ok(0)
+}
+
+/// Registers where the thread reads its CPU's number. A thread never moves to another CPU and no
+/// signal handler interrupts it, so a critical section is never to be restarted.
+pub(super) fn rseq(c: &mut Call<'_>) -> Answer {
+    let [at, length, _, signature, ..] = c.args;
+    let new = (at, length as u32, signature as u32);
+    if c.uint(2) == RSEQ_UNREGISTER {
+        return match c.thread.restartable == Some(new) {
+            true => {
+                c.thread.restartable = None;
+                Ok(0)
+            }
+            false => Err(Errno::EINVAL.into()),
+        };
+    }
+    if c.uint(2) != 0 || length < 32 || !at.is_multiple_of(32) {
+        return Err(Errno::EINVAL.into());
+    }
+    if let Some(old) = c.thread.restartable {
+        let again = old == new;
+        return Err(if again { Errno::EBUSY } else { Errno::EINVAL }.into());
+    }
+    let cpu = c.kernel.cpu();
+    let record: [u8; 8] = Record::new().u32(cpu).u32(cpu).done();
+    c.process.memory.write(at, &record)?;
+    c.thread.restartable = Some(new);
     Ok(0)
 }
 

@@ -151,6 +151,8 @@ pub struct Thread {
     pub clear_on_exit: u64,
     /// Its alternate signal stack: address, flags, size.
     pub alternate_stack: (u64, u32, u64),
+    /// Its `struct rseq`: address, length and signature.
+    pub restartable: Option<(u64, u32, u32)>,
     /// While a call blocks: until when, if it does not wait for ever.
     pub deadline: Option<Option<u64>>,
 }
@@ -170,6 +172,7 @@ impl Thread {
             robust_list: (0, 0),
             clear_on_exit: 0,
             alternate_stack: (0, linux_raw_sys::general::SS_DISABLE, 0),
+            restartable: None,
             deadline: None,
         }
     }

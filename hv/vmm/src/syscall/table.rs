@@ -124,6 +124,7 @@ static TABLE: [Handler; NUMBERS] = syscall_table(&[
     (__NR_set_tid_address, process::set_tid_address),
     (__NR_set_robust_list, process::set_robust_list),
     (__NR_get_robust_list, process::get_robust_list),
+    (__NR_rseq, process::rseq),
     (__NR_futex, process::futex),
     (__NR_sched_yield, process::sched_yield),
     (__NR_sched_getaffinity, process::sched_getaffinity),

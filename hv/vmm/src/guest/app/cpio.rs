@@ -158,4 +158,4 @@ impl<'a> Iterator for Archive<'a> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -152,3 +152,6 @@ fn auxiliary_vector(
         (AT_NULL, 0),
     ]
 }
+
+#[cfg(test)]
+mod tests;
