@@ -206,6 +206,22 @@ pub enum SegmentRegister {
     Tr,
 }
 
+impl SegmentRegister {
+    /// The segment register with this number in an instruction's encoding.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Option<Self> {
+        Some(match number {
+            0 => Self::Es,
+            1 => Self::Cs,
+            2 => Self::Ss,
+            3 => Self::Ds,
+            4 => Self::Fs,
+            5 => Self::Gs,
+            _ => return None,
+        })
+    }
+}
+
 /// A segment register with its hidden part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Segment {
@@ -362,3 +378,6 @@ pub trait Engine: Send {
     /// Forgets translations that came from the nested paging structures.
     fn flush_nested(&mut self);
 }
+
+#[cfg(test)]
+pub(crate) mod fake;

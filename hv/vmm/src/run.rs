@@ -2,11 +2,12 @@
 
 use crate::emulate;
 use crate::exit::table::{Stop, Verdict};
-use crate::exit::{Exit, interrupt};
+use crate::exit::{Exit, exception, interrupt};
 use crate::machine::{Event, EventType, Reg};
 use crate::trace::{self, Level, Outcome, Ring};
 use crate::vcpu::{Activity, Vcpu};
-use spec::control_registers::Rflags;
+use core::ops::Range;
+use spec::control_registers::{Cr0, Dr6, Rflags};
 use spec::exception::{Combination, Vector};
 
 /// Why the loop gave the physical CPU back.
@@ -42,18 +43,7 @@ pub fn run(v: &mut Vcpu, slice_end: u64, ring: &Ring) -> Pause {
         let outcome = Outcome::from(&verdict);
         let pause = apply(v, &exit, verdict);
         let now = machine.now();
-        v.counts.add(exit.kind, now.wrapping_sub(left));
-        let guest = v.guest.number as u16;
-        ring.push(
-            left,
-            trace::Event::Exit {
-                guest,
-                level: Level::L1,
-                kind: exit.kind,
-                outcome,
-                rip: exit.rip,
-            },
-        );
+        note(v, ring, &exit, outcome, left..now);
         if pause.is_some() || now >= deadline {
             v.lapic.advance(now);
         }
@@ -65,11 +55,28 @@ pub fn run(v: &mut Vcpu, slice_end: u64, ring: &Ring) -> Pause {
     }
 }
 
+/// Counts an exit and puts it into the trace.
+#[inline]
+fn note(v: &mut Vcpu, ring: &Ring, exit: &Exit, outcome: Outcome, time: Range<u64>) {
+    v.counts.add(exit.kind, time.end.wrapping_sub(time.start));
+    ring.push(
+        time.start,
+        trace::Event::Exit {
+            guest: v.guest.number as u16,
+            level: Level::L1,
+            kind: exit.kind,
+            outcome,
+            rip: exit.rip,
+        },
+    );
+}
+
 /// Carries out a verdict: the one place that advances RIP, injects and stops.
 #[inline]
 fn apply(v: &mut Vcpu, exit: &Exit, verdict: Verdict) -> Option<Pause> {
     match verdict {
         Verdict::Next => advance(v, exit),
+        Verdict::NextBy(length) => skip(v, exit, length),
         Verdict::Resume => {
             if let Some(event) = exit.vectoring {
                 v.engine.inject(event);
@@ -90,35 +97,43 @@ fn apply(v: &mut Vcpu, exit: &Exit, verdict: Verdict) -> Option<Pause> {
     }
 }
 
-/// Goes on behind the instruction, as if the processor had executed it: blocking by STI and
-/// MOV SS ends, and with RFLAGS.TF set a single-step #DB follows.
+/// Goes on behind the instruction.
 #[inline]
 fn advance(v: &mut Vcpu, exit: &Exit) -> Option<Pause> {
-    let length = match exit.length {
-        0 => match emulate::instruction_length(v) {
-            Ok(length) => length,
-            Err(event) => return inject(v, exit, event),
-        },
-        known => known,
-    };
+    if exit.length != 0 {
+        return skip(v, exit, exit.length);
+    }
+    match emulate::instruction_length(v) {
+        Ok(length) => skip(v, exit, length),
+        Err(event) => inject(v, exit, event),
+    }
+}
+
+/// Goes on `length` bytes further, as if the processor had executed an instruction: blocking by
+/// STI and MOV SS and RFLAGS.RF end, and with RFLAGS.TF set a single-step #DB follows.
+#[inline]
+fn skip(v: &mut Vcpu, exit: &Exit, length: u8) -> Option<Pause> {
     v.engine.skip(exit.rip.wrapping_add(u64::from(length)));
-    if v.engine.reg(Reg::Rflags) & Rflags::TF.bits() != 0 {
-        return single_step(v);
+    let rflags = Rflags::from_bits_retain(v.engine.reg(Reg::Rflags));
+    if rflags.intersects(Rflags::TF.union(Rflags::RF)) {
+        end_instruction(v, rflags);
     }
     None
 }
 
 #[cold]
-fn single_step(v: &mut Vcpu) -> Option<Pause> {
-    const BS: u64 = 1 << 14;
-    let dr6 = v.engine.reg(Reg::Dr6);
-    v.engine.set_reg(Reg::Dr6, dr6 | BS);
-    v.engine.inject(Event::exception(Vector::DB.0, None));
-    None
+fn end_instruction(v: &mut Vcpu, rflags: Rflags) {
+    v.engine
+        .set_reg(Reg::Rflags, rflags.difference(Rflags::RF).bits());
+    if rflags.contains(Rflags::TF) {
+        let single_step = exception::debug(v, Dr6::BS.bits());
+        v.engine.inject(single_step);
+    }
 }
 
 /// Delivers an event. When the exit came while another exception was being delivered, the two
 /// may make a double fault, or a triple one (SDM 3A "Interrupt 8—Double Fault Exception (#DF)").
+/// In real mode there are no error codes.
 fn inject(v: &mut Vcpu, exit: &Exit, event: Event) -> Option<Pause> {
     let first = exit
         .vectoring
@@ -128,6 +143,13 @@ fn inject(v: &mut Vcpu, exit: &Exit, event: Event) -> Option<Pause> {
         Some(Combination::DoubleFault) => Event::exception(Vector::DF.0, Some(0)),
         Some(Combination::Shutdown) => return Some(Pause::Stopped(Stop::TripleFault)),
     };
-    v.engine.inject(combined);
+    let protected = v.engine.reg(Reg::Cr0) & Cr0::PE.bits() != 0;
+    v.engine.inject(Event {
+        error_code: combined.error_code.filter(|_| protected),
+        ..combined
+    });
     None
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! A virtual CPU: what the engine holds, and what is ours.
 
 use crate::device::lapic::Lapic;
+use crate::exit::exception;
 use crate::exit::msr::PASSTHROUGH;
 use crate::guest::Guest;
 use crate::host::Host;
@@ -48,6 +49,7 @@ impl Vcpu {
         for &(msr, read, write) in PASSTHROUGH {
             engine.set_msr_passthrough(msr.0, read, write);
         }
+        engine.set_exception_intercepts(exception::INTERCEPTED);
         Self {
             engine,
             guest,

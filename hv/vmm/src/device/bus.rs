@@ -24,7 +24,7 @@ pub trait Device: Send {
     }
     /// Reads the register at this offset.
     fn read(&mut self, offset: u16, size: u8) -> u32;
-    /// Writes it.
+    /// Writes it; `value` has no more than `size` bytes.
     fn write(&mut self, offset: u16, size: u8, value: u32) -> Effect;
 }
 
@@ -32,6 +32,14 @@ struct Row {
     first: u16,
     last: u16,
     device: Box<dyn Device>,
+}
+
+impl Row {
+    /// The device takes an access of this size at this port whole.
+    #[inline]
+    fn takes(&self, port: u16, size: u8) -> bool {
+        size <= self.device.width() && u16::from(size) - 1 <= self.last - port
+    }
 }
 
 /// The I/O ports of a guest: rows that do not overlap, sorted by port.
@@ -74,7 +82,7 @@ impl Bus {
     #[inline]
     pub fn read(&mut self, port: u16, size: u8) -> u32 {
         match self.find(port) {
-            Some(row) if size <= row.device.width() => row.device.read(port - row.first, size),
+            Some(row) if row.takes(port, size) => row.device.read(port - row.first, size),
             None if size == 1 => 0xff,
             _ => self.read_split(port, size),
         }
@@ -95,7 +103,8 @@ impl Bus {
     #[inline]
     pub fn write(&mut self, port: u16, size: u8, value: u32) -> Effect {
         match self.find(port) {
-            Some(row) if size <= row.device.width() => {
+            Some(row) if row.takes(port, size) => {
+                let value = value & (u32::MAX >> (32 - 8 * u32::from(size)));
                 row.device.write(port - row.first, size, value)
             }
             None if size == 1 => Effect::None,
@@ -118,3 +127,6 @@ impl Bus {
         effect
     }
 }
+
+#[cfg(test)]
+mod tests;

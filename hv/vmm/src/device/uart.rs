@@ -129,3 +129,6 @@ impl Device for Uart {
         Effect::None
     }
 }
+
+#[cfg(test)]
+mod tests;

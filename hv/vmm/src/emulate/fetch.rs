@@ -5,11 +5,12 @@ use crate::memory::linear::{Access, Paging};
 use crate::vcpu::Vcpu;
 use alloc::string::String;
 use core::fmt::Write;
-use iced_x86::{Decoder, DecoderOptions, Instruction};
-use spec::addr::Gva;
+use iced_x86::{Decoder, DecoderError, DecoderOptions, Instruction};
+use spec::addr::{Gva, PAGE_SIZE};
 use spec::control_registers::{Cr0, Rflags};
 use spec::exception::Vector;
 use spec::msr::Efer;
+use spec::paging::PageFaultCode;
 use spec::segment::AccessRights;
 
 /// The longest instruction, in bytes (SDM 2A "Instruction Format").
@@ -31,7 +32,7 @@ pub fn code_size(v: &Vcpu) -> u32 {
 }
 
 /// A #PF with this error code at this address: CR2 is loaded when it is delivered.
-pub(crate) fn page_fault(v: &mut Vcpu, at: Gva, code: spec::paging::PageFaultCode) -> Event {
+pub(crate) fn page_fault(v: &mut Vcpu, at: Gva, code: PageFaultCode) -> Event {
     v.engine.set_reg(Reg::Cr2, at.0);
     Event::exception(Vector::PF.0, Some(code.bits()))
 }
@@ -44,56 +45,70 @@ pub(crate) fn paging(v: &Vcpu) -> Paging {
     )
 }
 
+/// What was fetched at RIP.
+struct Fetched {
+    bytes: [u8; LONGEST],
+    length: usize,
+    /// Where and why there are fewer than 15 bytes; no code where there is no memory.
+    end: Option<(Gva, Option<PageFaultCode>)>,
+}
+
 /// Copies up to 15 bytes from RIP; fewer where a page ends and the next cannot be fetched.
-fn fetch(v: &mut Vcpu, bytes: &mut [u8; LONGEST]) -> Result<usize, Event> {
+fn fetch(v: &Vcpu) -> Fetched {
     let base = if code_size(v) == 64 {
         0
     } else {
         v.engine.segment(SegmentRegister::Cs).base
     };
     let start = base.wrapping_add(v.engine.reg(Reg::Rip));
-    let (paging, user) = (paging(v), v.engine.cpl() == 3);
-    let mut got = 0;
-    while got < LONGEST {
-        let at = Gva(start.wrapping_add(got as u64));
-        let length = (LONGEST - got).min(4096 - at.offset_in(4096) as usize);
-        let access = Access {
-            fetch: true,
-            user,
-            write: false,
-        };
+    let access = Access {
+        fetch: true,
+        user: v.engine.cpl() == 3,
+        write: false,
+    };
+    let paging = paging(v);
+    let (mut bytes, mut length) = ([0; LONGEST], 0);
+    let mut end = None;
+    while length < LONGEST && end.is_none() {
+        let at = Gva(start.wrapping_add(length as u64));
+        let piece = (LONGEST - length).min((PAGE_SIZE - at.offset_in(PAGE_SIZE)) as usize);
+        let into = &mut bytes[length..length + piece];
         match paging.translate(&v.guest.ram, at, access) {
-            Ok(gpa) if v.guest.ram.read(gpa, &mut bytes[got..got + length]).is_ok() => {
-                got += length
-            }
-            Err(code) if got == 0 => return Err(page_fault(v, at, code)),
-            _ => break,
+            Ok(gpa) if v.guest.ram.read(gpa, into).is_ok() => length += piece,
+            Ok(_) => end = Some((at, None)),
+            Err(code) => end = Some((at, Some(code))),
         }
     }
-    Ok(got)
+    Fetched { bytes, length, end }
 }
 
 /// The instruction at RIP; #UD if it is none, #PF if it cannot be fetched.
 pub fn instruction(v: &mut Vcpu) -> Result<Instruction, Event> {
-    let mut bytes = [0; LONGEST];
-    let got = fetch(v, &mut bytes)?;
+    let fetched = fetch(v);
     let rip = v.engine.reg(Reg::Rip);
-    let mut decoder = Decoder::with_ip(code_size(v), &bytes[..got], rip, DecoderOptions::NONE);
+    let bytes = &fetched.bytes[..fetched.length];
+    let mut decoder = Decoder::with_ip(code_size(v), bytes, rip, DecoderOptions::NONE);
     let instruction = decoder.decode();
-    if instruction.is_invalid() {
-        return Err(Event::exception(Vector::UD.0, None));
+    match (decoder.last_error(), fetched.end) {
+        (DecoderError::None, _) => Ok(instruction),
+        (DecoderError::NoMoreBytes, Some((at, Some(code)))) => Err(page_fault(v, at, code)),
+        _ => Err(Event::exception(Vector::UD.0, None)),
     }
-    Ok(instruction)
+}
+
+/// The guest executes code where there is no memory.
+pub(crate) fn is_nowhere(v: &Vcpu) -> bool {
+    matches!(fetch(v).end, Some((_, None)))
 }
 
 /// The bytes at RIP in words, for a report.
-pub fn bytes_for_report(v: &mut Vcpu) -> String {
-    let mut bytes = [0; LONGEST];
-    let Ok(got @ 1..) = fetch(v, &mut bytes) else {
+pub fn bytes_for_report(v: &Vcpu) -> String {
+    let fetched = fetch(v);
+    if fetched.length == 0 {
         return "unreadable".into();
-    };
+    }
     let mut text = String::new();
-    for byte in &bytes[..got] {
+    for byte in &fetched.bytes[..fetched.length] {
         let _ = write!(text, "{byte:02x} ");
     }
     text.truncate(text.trim_end().len());

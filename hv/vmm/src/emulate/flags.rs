@@ -80,6 +80,15 @@ pub(super) fn subtract(a: u64, b: u64, borrow: bool, size: u8) -> Outcome {
     Outcome::new(value, size, carry, (a ^ b ^ value) & 0x10 != 0, overflow)
 }
 
+/// NOT changes none.
+pub(super) fn unchanged(value: u64, size: u8) -> Outcome {
+    Outcome {
+        value: value & mask(size),
+        flags: Rflags::empty(),
+        changed: Rflags::empty(),
+    }
+}
+
 /// BT and its siblings change CF alone.
 pub(super) fn bit(value: u64, carry: bool) -> Outcome {
     let flags = if carry { Rflags::CF } else { Rflags::empty() };

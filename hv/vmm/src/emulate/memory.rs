@@ -44,7 +44,9 @@ pub(crate) fn write(v: &mut Vcpu, at: Gva, size: u8, value: u64) -> Result<(), E
 /// Checks that a linear address can be written, as read-modify-write instructions do first.
 pub(crate) fn check_write(v: &mut Vcpu, at: Gva, size: u8) -> Result<(), Event> {
     translate(v, at, true)?;
-    translate(v, Gva(at.0.wrapping_add(u64::from(size) - 1)), true)?;
+    if at.offset_in(PAGE_SIZE) + u64::from(size) > PAGE_SIZE {
+        translate(v, Gva(at.0.wrapping_add(u64::from(size) - 1)), true)?;
+    }
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use crate::emulate::fetch;
 use crate::machine::{Event, Gpr, Reg, Segment, SegmentRegister};
 use crate::vcpu::Vcpu;
-use iced_x86::{Instruction, Register};
+use iced_x86::{Instruction, OpKind, Register};
 use spec::addr::Gva;
 use spec::control_registers::Cr0;
 use spec::exception::Vector;
@@ -67,8 +67,19 @@ pub(crate) fn linear_address(
     size: u8,
     write: bool,
 ) -> Result<Gva, Event> {
-    let operand =
-        (0..instruction.op_count()).find(|&n| instruction.op_kind(n) == iced_x86::OpKind::Memory);
+    linear_address_beyond(v, instruction, 0, size, write)
+}
+
+/// The linear address `displacement` bytes behind an instruction's memory operand: bit strings
+/// reach beyond it.
+pub(crate) fn linear_address_beyond(
+    v: &Vcpu,
+    instruction: &Instruction,
+    displacement: i64,
+    size: u8,
+    write: bool,
+) -> Result<Gva, Event> {
+    let operand = (0..instruction.op_count()).find(|&n| instruction.op_kind(n) == OpKind::Memory);
     let offset = operand.and_then(|operand| {
         instruction.virtual_address(operand, 0, |name, _, _| {
             Some(if name.is_segment_register() {
@@ -78,14 +89,10 @@ pub(crate) fn linear_address(
             })
         })
     });
-    let offset = offset.unwrap_or(0) & address_mask(v, instruction);
-    linear(
-        v,
-        segment_register(instruction.memory_segment()),
-        offset,
-        size,
-        write,
-    )
+    let offset =
+        offset.unwrap_or(0).wrapping_add_signed(displacement) & address_mask(v, instruction);
+    let segment = segment_register(instruction.memory_segment());
+    linear(v, segment, offset, size, write)
 }
 
 fn address_mask(v: &Vcpu, instruction: &Instruction) -> u64 {

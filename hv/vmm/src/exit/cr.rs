@@ -4,11 +4,11 @@
 
 use super::table::Verdict;
 use super::{CrAccess, CrAccessType, Detail, Exit, cpuid, simple};
-use crate::emulate::fetch;
+use crate::emulate::{fetch, memory, operand};
 use crate::machine::{Event, Gpr, Reg, SegmentRegister};
 use crate::vcpu::Vcpu;
-use iced_x86::{Instruction, Mnemonic, OpKind, Register};
-use spec::addr::{Gva, L1Gpa};
+use iced_x86::{Instruction, Mnemonic, OpKind};
+use spec::addr::L1Gpa;
 use spec::control_registers::{Cr0, Cr4};
 use spec::exception::Vector;
 use spec::msr::Efer;
@@ -54,8 +54,14 @@ fn carry_out(cr: CrAccess, v: &mut Vcpu) -> Result<bool, Event> {
     Ok(true)
 }
 
+/// Outside 64-bit mode a register has 32 bits.
 fn source(v: &Vcpu, gpr: u8) -> u64 {
-    v.gpr(Gpr::from_number(gpr))
+    let value = v.gpr(Gpr::from_number(gpr));
+    if fetch::code_size(v) == 64 {
+        value
+    } else {
+        value & operand::mask(4)
+    }
 }
 
 fn cr0(v: &Vcpu) -> Cr0 {
@@ -89,47 +95,10 @@ fn decoded(v: &mut Vcpu) -> Result<bool, Event> {
 
 fn machine_status_word(v: &mut Vcpu, instruction: &Instruction) -> Result<u16, Event> {
     if instruction.op0_kind() == OpKind::Register {
-        return Ok(source(v, instruction.op0_register().number() as u8) as u16);
+        return Ok(operand::register(v, instruction.op0_register()) as u16);
     }
-    let at = linear_address(v, instruction);
-    let access = crate::memory::linear::Access::default();
-    let mut word = [0; 2];
-    for (n, byte) in word.iter_mut().enumerate() {
-        let at = Gva(at.0.wrapping_add(n as u64));
-        let gpa = fetch::paging(v).translate(&v.guest.ram, at, access);
-        let gpa = gpa.map_err(|code| fetch::page_fault(v, at, code))?;
-        let _ = v.guest.ram.read(gpa, core::slice::from_mut(byte));
-    }
-    Ok(u16::from_le_bytes(word))
-}
-
-fn linear_address(v: &Vcpu, instruction: &Instruction) -> Gva {
-    let address =
-        instruction.virtual_address(0, 0, |register, _, _| Some(register_value(v, register)));
-    Gva(address.unwrap_or(0))
-}
-
-fn register_value(v: &Vcpu, register: Register) -> u64 {
-    if register.is_segment_register() {
-        const ORDER: [SegmentRegister; 6] = [
-            SegmentRegister::Es,
-            SegmentRegister::Cs,
-            SegmentRegister::Ss,
-            SegmentRegister::Ds,
-            SegmentRegister::Fs,
-            SegmentRegister::Gs,
-        ];
-        return v
-            .engine
-            .segment(ORDER[register.number() % ORDER.len()])
-            .base;
-    }
-    let value = v.gpr(Gpr::from_number(register.number() as u8));
-    match register.size() {
-        2 => value & 0xffff,
-        4 => value & 0xffff_ffff,
-        _ => value,
-    }
+    let at = operand::linear_address(v, instruction, 2, false)?;
+    Ok(memory::read(v, at, 2)? as u16)
 }
 
 /// LMSW loads PE, MP, EM and TS, and cannot clear PE.
@@ -159,6 +128,9 @@ fn set_cr0(v: &mut Vcpu, value: u64) -> Result<(), Event> {
         leave_long_mode(v, efer)?;
     }
     v.engine.set_reg(Reg::Cr0, new.bits());
+    if turns_on || turns_off {
+        v.engine.flush_nested();
+    }
     Ok(())
 }
 

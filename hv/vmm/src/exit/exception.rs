@@ -1,13 +1,87 @@
 //! Exceptions that the guest's kind intercepts.
 
 use super::table::Verdict;
-use super::{Detail, Exit, simple};
+use super::{Detail, Exit, Kind, simple};
+use crate::emulate::fetch;
+use crate::machine::{Event, EventType, Reg};
 use crate::vcpu::Vcpu;
+use iced_x86::Mnemonic;
+use spec::control_registers::{Dr6, Dr7};
+use spec::exception::Vector;
 
-/// An intercepted exception goes to the guest.
+/// Every machine guest's exceptions that exit, bit n for vector n: the hypercall instruction of the
+/// other vendor is not one that the processor knows.
+pub(crate) const INTERCEPTED: u32 = 1 << Vector::UD.0;
+
+/// An intercepted exception goes to the guest, unless it is a hypercall.
 pub(super) fn exception(x: &Exit, v: &mut Vcpu) -> Verdict {
-    match x.detail {
-        Detail::Exception { event, .. } => Verdict::Inject(event),
-        _ => simple::unsupported(x, v),
+    let Detail::Exception {
+        event,
+        qualification,
+    } = x.detail
+    else {
+        return simple::unsupported(x, v);
+    };
+    let hardware = event.kind == EventType::HardwareException;
+    match Vector(event.vector) {
+        Vector::UD if hardware && is_hypercall(v) => hypercall(x, v),
+        Vector::PF if hardware => {
+            v.engine.set_reg(Reg::Cr2, qualification);
+            Verdict::Inject(event)
+        }
+        Vector::DB if qualification != 0 => {
+            let caught = debug(v, qualification);
+            Verdict::Inject(Event {
+                kind: event.kind,
+                ..caught
+            })
+        }
+        _ => Verdict::Inject(event),
     }
 }
+
+fn is_hypercall(v: &mut Vcpu) -> bool {
+    let instruction = fetch::instruction(v);
+    instruction.is_ok_and(|i| matches!(i.mnemonic(), Mnemonic::Vmcall | Mnemonic::Vmmcall))
+}
+
+/// What the guest's kind does about a hypercall. The exit says nothing of the instruction's length,
+/// which is 3 bytes without prefixes.
+fn hypercall(x: &Exit, v: &mut Vcpu) -> Verdict {
+    let length = fetch::instruction(v).map_or(3, |i| i.len() as u8);
+    let call = Exit {
+        kind: Kind::Hypercall,
+        length,
+        detail: Detail::None,
+        ..*x
+    };
+    match (v.guest.kind.exits.handler(Kind::Hypercall))(&call, v) {
+        Verdict::Next => Verdict::NextBy(length),
+        other => other,
+    }
+}
+
+/// The #DB of these conditions (DR6 layout): DR6 says them, and DR7.GD is cleared so that the
+/// handler may use the debug registers (SDM 3B "Debug Exception (#DB)").
+pub(crate) fn debug(v: &mut Vcpu, conditions: u64) -> Event {
+    const TRAPS: u64 = Dr6::B0
+        .union(Dr6::B1)
+        .union(Dr6::B2)
+        .union(Dr6::B3)
+        .union(Dr6::BD)
+        .union(Dr6::BS)
+        .union(Dr6::BT)
+        .bits();
+    const BREAKPOINTS: u64 = 0b1111;
+    let kept = v.engine.reg(Reg::Dr6) & !BREAKPOINTS;
+    let dr6 = kept | conditions & TRAPS | Dr6::FIXED1;
+    v.engine.set_reg(Reg::Dr6, dr6);
+    let dr7 = v.engine.reg(Reg::Dr7);
+    if dr7 & Dr7::GD.bits() != 0 {
+        v.engine.set_reg(Reg::Dr7, dr7 & !Dr7::GD.bits());
+    }
+    Event::exception(Vector::DB.0, None)
+}
+
+#[cfg(test)]
+mod tests;

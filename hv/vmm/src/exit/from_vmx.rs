@@ -80,10 +80,11 @@ fn with_information(record: &VmxRecord, reason: ExitReason, valid: Valid) -> Exi
         }
         _ => (kind_of(reason), raw_of(record, kind_of(reason))),
     };
-    let length = if valid.contains(Valid::INSTRUCTION_LENGTH) {
-        record.instruction_length
-    } else {
-        0
+    let length = match detail {
+        // Only software exceptions come from an instruction that is known to be one.
+        Detail::Exception { event, .. } => event.instruction_length.into(),
+        _ if valid.contains(Valid::INSTRUCTION_LENGTH) => record.instruction_length,
+        _ => 0,
     };
     Exit {
         kind,

@@ -3,14 +3,18 @@
 use super::table::{Stop, Verdict};
 use super::{Detail, Exit, Io, simple};
 use crate::device::bus::Effect;
-use crate::machine::Gpr;
+use crate::emulate::execute::Progress;
+use crate::emulate::string::Walk;
+use crate::emulate::{fetch, memory};
+use crate::machine::{Event, Gpr, SegmentRegister};
 use crate::vcpu::Vcpu;
 
 /// Port I/O.
 pub(super) fn io(x: &Exit, v: &mut Vcpu) -> Verdict {
     match x.detail {
         Detail::Io(io) if !io.string => register_io(io, v),
-        _ => simple::stop(v, x, "string I/O"),
+        Detail::Io(io) => string_io(io, v),
+        _ => simple::unsupported(x, v),
     }
 }
 
@@ -34,3 +38,74 @@ fn register_io(io: Io, v: &mut Vcpu) -> Verdict {
     };
     Verdict::Next
 }
+
+/// INS and OUTS. The exit comes after the checks of I/O privilege and before those of memory.
+#[cold]
+fn string_io(io: Io, v: &mut Vcpu) -> Verdict {
+    let mut effect = Effect::None;
+    let once = |v: &mut Vcpu, walk| {
+        if io.input {
+            input(v, io, walk)?;
+        } else {
+            effect = output(v, io, walk)?;
+        }
+        Ok(effect == Effect::None)
+    };
+    let progress = walk(io, v).and_then(|walk| repeat(v, io, walk, once));
+    match (effect, progress) {
+        (Effect::Exit(status), _) => Verdict::Stop(Stop::Exit(status)),
+        (_, Ok(Progress::Partly)) => Verdict::NextBy(0),
+        (_, Ok(_)) => Verdict::Next,
+        (_, Err(event)) => Verdict::Inject(event),
+    }
+}
+
+fn repeat(
+    v: &mut Vcpu,
+    io: Io,
+    walk: Walk,
+    mut once: impl FnMut(&mut Vcpu, Walk) -> Result<bool, Event>,
+) -> Result<Progress, Event> {
+    if io.rep {
+        return walk.repeat(v, |v| once(v, walk));
+    }
+    once(v, walk).map(|_| Progress::Done)
+}
+
+/// From what the hardware says, or from the instruction where it does not.
+fn walk(io: Io, v: &mut Vcpu) -> Result<Walk, Event> {
+    let source = match (io.input, io.segment) {
+        (true, _) => Some(SegmentRegister::Es),
+        (false, segment) => segment.and_then(SegmentRegister::from_number),
+    };
+    if let (Some(address_size), Some(source)) = (io.address_size, source) {
+        return Ok(Walk {
+            size: io.size,
+            address_size,
+            source,
+        });
+    }
+    let instruction = fetch::instruction(v)?;
+    Walk::of(&instruction).ok_or(Event::exception(6, None))
+}
+
+/// The memory must take the byte before it is taken from the port.
+fn input(v: &mut Vcpu, io: Io, walk: Walk) -> Result<(), Event> {
+    let to = walk.destination(v, true)?;
+    memory::check_write(v, to, io.size)?;
+    let value = v.guest.bus.lock().read(io.port, io.size);
+    memory::write(v, to, io.size, value.into())?;
+    walk.step(v, Gpr::Rdi);
+    Ok(())
+}
+
+fn output(v: &mut Vcpu, io: Io, walk: Walk) -> Result<Effect, Event> {
+    let from = walk.source(v)?;
+    let value = memory::read(v, from, io.size)?;
+    let effect = v.guest.bus.lock().write(io.port, io.size, value as u32);
+    walk.step(v, Gpr::Rsi);
+    Ok(effect)
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,8 @@ use spec::addr::{Gva, L1Gpa};
 
 pub(crate) mod cpuid;
 mod cr;
-mod exception;
+mod debug_register;
+pub(crate) mod exception;
 pub mod from_svm;
 pub mod from_vmx;
 mod hypercall;

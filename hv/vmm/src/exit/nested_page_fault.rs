@@ -1,8 +1,11 @@
 //! Accesses that the nested paging structures do not allow: RAM not mapped yet, devices, nothing.
 
 use super::table::{Stop, Verdict};
-use super::{Detail, Exit, simple};
+use super::{Detail, Exit, NestedFault, simple};
+use crate::emulate::execute::{Progress, execute};
+use crate::emulate::fetch;
 use crate::vcpu::Vcpu;
+use alloc::format;
 
 /// EPT violation or #NPF.
 pub(super) fn nested_page_fault(x: &Exit, v: &mut Vcpu) -> Verdict {
@@ -12,9 +15,46 @@ pub(super) fn nested_page_fault(x: &Exit, v: &mut Vcpu) -> Verdict {
     let populated = v.guest.space.lock().populate(fault.gpa);
     match populated {
         Ok(true) => Verdict::Resume,
-        Ok(false) => simple::stop(v, x, "access to guest-physical memory that is not there"),
+        Ok(false) => outside_ram(x, v, fault),
         Err(_) => Verdict::Stop(Stop::Unsupported(
             "no memory is left for its nested paging structures".into(),
         )),
     }
 }
+
+/// The access is one of the instruction at RIP, or was made on its behalf: a walk of the guest's
+/// own paging structures gives the same #PF when we make it.
+fn outside_ram(x: &Exit, v: &mut Vcpu, fault: NestedFault) -> Verdict {
+    if let Some(event) = x.vectoring {
+        let (vector, gpa) = (event.vector, fault.gpa);
+        return simple::stop(
+            v,
+            x,
+            &format!(
+                "delivery of vector {vector} through guest-physical memory that is not there ({gpa})"
+            ),
+        );
+    }
+    if fetch::is_nowhere(v) {
+        return simple::stop(
+            v,
+            x,
+            "instruction fetch from guest-physical memory that is not there",
+        );
+    }
+    match fetch::instruction(v).and_then(|i| Ok((i.len() as u8, execute(v, &i)?))) {
+        Ok((length, Progress::Done)) => Verdict::NextBy(length),
+        Ok((_, Progress::Partly)) => Verdict::NextBy(0),
+        Ok((_, Progress::Unknown)) => {
+            let what = format!(
+                "access to {} by an instruction that is not emulated",
+                fault.gpa
+            );
+            simple::stop(v, x, &what)
+        }
+        Err(event) => Verdict::Inject(event),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,10 @@
 //! The handlers of a machine guest: one row for each kind of exit.
 
 use super::table::{ExitTable, exit_table};
-use super::{Kind, cpuid, cr, exception, hypercall, interrupt, io, msr, nested_page_fault, simple};
+use super::{
+    Kind, cpuid, cr, debug_register, exception, hypercall, interrupt, io, msr, nested_page_fault,
+    simple,
+};
 
 /// What a bare machine does about each kind of exit. Guest kinds change rows with [`ExitTable::with`].
 pub static EXITS: ExitTable = MACHINE;
@@ -13,7 +16,7 @@ pub const MACHINE: ExitTable = exit_table(&[
     (Kind::Wrmsr, msr::write),
     (Kind::Io, io::io),
     (Kind::CrAccess, cr::access),
-    (Kind::DrAccess, simple::unsupported),
+    (Kind::DrAccess, debug_register::access),
     (Kind::Hlt, interrupt::hlt),
     (Kind::Hypercall, hypercall::hypercall),
     (Kind::Exception, exception::exception),

@@ -14,6 +14,9 @@ pub type Handler = fn(&Exit, &mut Vcpu) -> Verdict;
 pub enum Verdict {
     /// Done: go on behind the instruction.
     Next,
+    /// Done, for an instruction whose length the handler knows and the exit does not say: go on
+    /// this many bytes further. With 0, one repetition of a repeated instruction is done.
+    NextBy(u8),
     /// Go on where the guest is: the instruction runs again, or RIP was set.
     Resume,
     /// Deliver this event instead of the instruction.

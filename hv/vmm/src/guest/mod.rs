@@ -78,7 +78,7 @@ impl Seat<'_> {
 
     /// A virtual CPU of a new guest, in the state of a processor after INIT, loaded on this CPU so
     /// that its registers can be set; [`load`] unloads it.
-    fn new_vcpu(&self, kind: &'static GuestKind, path: &str, space: Space) -> Vcpu {
+    pub(crate) fn new_vcpu(&self, kind: &'static GuestKind, path: &str, space: Space) -> Vcpu {
         let machine = self.host.machine;
         let console = Arc::new(Console::new(
             machine,

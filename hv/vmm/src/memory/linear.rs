@@ -83,7 +83,7 @@ impl Paging {
         let mut execute = true;
         for level in (1..=shape.levels).rev() {
             let entry_at = structure + shape.index(at, level) * shape.entry_bytes;
-            let entry = shape.read(ram, entry_at).ok_or_else(|| self.code(access))?;
+            let entry = shape.read(ram, entry_at);
             if !entry.contains(Entry::P) {
                 return Err(self.code(access));
             }
@@ -222,13 +222,14 @@ impl Shape {
         at >> self.shift(level) & ((1 << self.index_bits) - 1)
     }
 
-    fn read(self, ram: &GuestRam, at: u64) -> Option<Entry> {
+    /// An entry outside RAM is all ones, as every read of nothing is.
+    fn read(self, ram: &GuestRam, at: u64) -> Entry {
         if self.entry_bytes == 8 {
-            return ram.read_u64(L1Gpa(at)).ok().map(Entry::from_bits_retain);
+            return Entry::from_bits_retain(ram.read_u64(L1Gpa(at)).unwrap_or(u64::MAX));
         }
-        let mut bytes = [0; 4];
-        ram.read(L1Gpa(at), &mut bytes).ok()?;
-        Some(Entry::from_bits_retain(u32::from_le_bytes(bytes).into()))
+        let mut bytes = [0xff; 4];
+        let _ = ram.read(L1Gpa(at), &mut bytes);
+        Entry::from_bits_retain(u32::from_le_bytes(bytes).into())
     }
 
     /// The page of a leaf; a 4 MiB page has bits 39:32 in 20:13 (PSE-36).

@@ -54,7 +54,7 @@ impl From<&Verdict> for Outcome {
     #[inline]
     fn from(verdict: &Verdict) -> Self {
         match verdict {
-            Verdict::Next => Self::Next,
+            Verdict::Next | Verdict::NextBy(_) => Self::Next,
             Verdict::Resume => Self::Resume,
             Verdict::Inject(_) => Self::Inject,
             Verdict::Halt => Self::Halt,

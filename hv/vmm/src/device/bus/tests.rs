@@ -1,0 +1,80 @@
+use super::*;
+use crate::machine::fake::FakeMachine;
+use std::string::String;
+
+fn bus() -> (Bus, &'static FakeMachine) {
+    let machine = FakeMachine::leak();
+    (Bus::new(&Arc::new(Console::new(machine, None))), machine)
+}
+
+fn written(machine: &FakeMachine) -> String {
+    String::from_utf8(machine.written.lock().clone()).unwrap()
+}
+
+#[test]
+fn ports_that_nobody_claims_read_all_ones_and_ignore_writes() {
+    let (mut bus, _) = bus();
+    for port in [0, 0x80, 0xe8, 0xea, 0x3f7, 0x400, 0xfff0] {
+        let reads =
+            [1, 2, 4].map(|size| bus.read(port, size) | !(u32::MAX >> (32 - 8 * u32::from(size))));
+        assert_eq!((port, reads[0]), (port, u32::MAX));
+        assert_eq!(bus.write(port, 1, 0), Effect::None);
+    }
+}
+
+#[test]
+fn wide_accesses_to_byte_registers_are_split() {
+    let (mut bus, machine) = bus();
+    bus.write(0x3fb, 1, 0x80);
+    bus.write(0x3f8, 2, 0xa1b2); // the divisor
+    assert_eq!(
+        (bus.read(0x3f8, 1), bus.read(0x3f9, 1), bus.read(0x3f8, 2)),
+        (0xb2, 0xa1, 0xa1b2)
+    );
+    bus.write(0x3fb, 1, 0);
+    assert_eq!(
+        bus.read(0x3fd, 4) >> 24,
+        0xff,
+        "behind the last register there is nothing"
+    );
+    bus.write(0xe9, 4, u32::from_le_bytes(*b"abcd"));
+    assert_eq!(written(machine), "a");
+}
+
+#[test]
+fn accesses_at_the_end_of_the_port_space_wrap_and_do_not_panic() {
+    let (mut bus, _) = bus();
+    for size in [1, 2, 4] {
+        assert_eq!(
+            bus.read(0xffff, size),
+            u32::MAX >> (32 - 8 * u32::from(size))
+        );
+        assert_eq!(bus.write(0xffff, size, u32::MAX), Effect::None);
+    }
+}
+
+#[test]
+fn the_debug_exit_takes_each_size_and_only_its_own_ports() {
+    let (mut bus, _) = bus();
+    for (port, size, want) in [
+        (0xf4, 1, Effect::Exit(0x44)),
+        (0xf4, 2, Effect::Exit(0x3344)),
+        (0xf4, 4, Effect::Exit(0x1122_3344)),
+        (0xf1, 4, Effect::Exit(0x11)),
+        (0xf0, 4, Effect::None),
+        (0xf6, 4, Effect::Exit(0x44)),
+    ] {
+        assert_eq!(bus.write(port, size, 0x1122_3344), want, "{port:#x} {size}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn outlives_any_access(steps in proptest::collection::vec((proptest::prelude::any::<bool>(), 0u16.., 0usize..3, 0u32..), 1..200)) {
+        let (mut bus, _) = bus();
+        for (write, port, size, value) in steps {
+            let port = if value & 1 == 0 { port } else { 0x3f0 + port % 24 };
+            if write { bus.write(port, [1, 2, 4][size], value); } else { bus.read(port, [1, 2, 4][size]); }
+        }
+    }
+}

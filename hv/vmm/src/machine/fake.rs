@@ -1,0 +1,404 @@
+//! A machine and an engine for host tests: plain data. What the engine is asked to do, and what
+//! VM entries it makes, are there to be looked at.
+
+use super::{
+    Capabilities, CpuidResult, Engine, Event, Gpr, Gprs, Interruptibility, Machine, Memory,
+    NestedFormat, Reg, Segment, SegmentRegister, TableRegister,
+};
+use crate::exit::table::Verdict;
+use crate::exit::{Exit, Record};
+use crate::guest::{Seat, test::TEST};
+use crate::host::Host;
+use crate::memory::Frames;
+use crate::memory::testing::VecMemory;
+use crate::vcpu::Vcpu;
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use spec::addr::{Hpa, L1Gpa};
+use spec::control_registers::{Cr0, Cr4, Rflags};
+use spec::msr::Efer;
+use spin::Mutex;
+
+/// How much memory the machine has.
+const MEMORY: u64 = 8 << 20;
+/// How much RAM [`Fixture`]'s guest has.
+pub(crate) const GUEST_RAM: u64 = 2 << 20;
+
+/// A machine whose clock moves when it is told to.
+pub(crate) struct FakeMachine {
+    memory: &'static VecMemory,
+    pub(crate) clock: AtomicU64,
+    pub(crate) capabilities: Capabilities,
+    /// Leaves by number and subleaf; others are zero.
+    pub(crate) leaves: Mutex<BTreeMap<(u32, u32), CpuidResult>>,
+    pub(crate) written: Mutex<Vec<u8>>,
+    pub(crate) typed: Mutex<VecDeque<u8>>,
+    pub(crate) interrupts_accepted: AtomicUsize,
+    pub(crate) caches_written_back: AtomicUsize,
+    /// The deadlines that it was told to wait for; waiting moves the clock there.
+    pub(crate) waits: Mutex<Vec<Option<u64>>>,
+}
+
+impl FakeMachine {
+    pub(crate) fn leak() -> &'static Self {
+        Box::leak(Box::new(Self {
+            memory: VecMemory::leak(MEMORY as usize),
+            clock: AtomicU64::new(1_000_000),
+            capabilities: Capabilities {
+                nested_format: NestedFormat::Ept,
+                nested_1g_pages: false,
+                physical_address_bits: 40,
+            },
+            leaves: Mutex::default(),
+            written: Mutex::default(),
+            typed: Mutex::default(),
+            interrupts_accepted: AtomicUsize::new(0),
+            caches_written_back: AtomicUsize::new(0),
+            waits: Mutex::default(),
+        }))
+    }
+
+    /// The machine and its memory, above the first page.
+    pub(crate) fn leak_host(&'static self) -> &'static Host {
+        let mut frames = Frames::new();
+        frames.add(0x1000..MEMORY);
+        Box::leak(Box::new(Host {
+            machine: self,
+            frames: Mutex::new(frames),
+        }))
+    }
+}
+
+impl Machine for FakeMachine {
+    fn memory(&self) -> &'static dyn Memory {
+        self.memory
+    }
+
+    fn now(&self) -> u64 {
+        self.clock.load(Relaxed)
+    }
+
+    fn tsc_hz(&self) -> u64 {
+        1_000_000_000
+    }
+
+    fn epoch(&self) -> u64 {
+        0
+    }
+
+    fn cpu(&self) -> usize {
+        0
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    fn new_engine(&self, _root: Hpa) -> Box<dyn Engine> {
+        Box::new(FakeEngine::new(Vec::new()))
+    }
+
+    fn cpuid(&self, leaf: u32, subleaf: u32) -> CpuidResult {
+        let leaves = self.leaves.lock();
+        leaves.get(&(leaf, subleaf)).copied().unwrap_or_default()
+    }
+
+    fn accept_interrupts(&self) {
+        self.interrupts_accepted.fetch_add(1, Relaxed);
+    }
+
+    fn wait(&self, deadline: Option<u64>) {
+        self.waits.lock().push(deadline);
+        self.clock
+            .fetch_max(deadline.expect("an end to waiting"), Relaxed);
+    }
+
+    fn write_back_caches(&self) {
+        self.caches_written_back.fetch_add(1, Relaxed);
+    }
+
+    fn write_console(&self, text: &[u8]) {
+        self.written.lock().extend_from_slice(text);
+    }
+
+    fn has_console_input(&self) -> bool {
+        true
+    }
+
+    fn read_console(&self) -> Option<u8> {
+        self.typed.lock().pop_front()
+    }
+}
+
+/// One VM entry of a [`FakeEngine`]: sees the engine as it is entered, and says how it exits.
+pub(crate) type Entry = Box<dyn FnMut(&mut FakeEngine) -> Record + Send>;
+
+/// What an engine was told, for a test to look at.
+#[derive(Default)]
+pub(crate) struct Told {
+    pub(crate) injected: Option<Event>,
+    pub(crate) interrupt_window: bool,
+    pub(crate) nmi_window: bool,
+    pub(crate) exceptions: u32,
+    pub(crate) pdptes: [u64; 4],
+    pub(crate) deadline: Option<u64>,
+    pub(crate) tsc_offset: u64,
+    pub(crate) flushes: usize,
+}
+
+/// An engine whose VM entries a test writes down beforehand.
+pub(crate) struct FakeEngine {
+    entries: VecDeque<Entry>,
+    gprs: Gprs,
+    regs: BTreeMap<u8, u64>,
+    segments: [Segment; 8],
+    gdtr: TableRegister,
+    idtr: TableRegister,
+    state: Interruptibility,
+    pub(crate) told: Arc<Mutex<Told>>,
+}
+
+impl FakeEngine {
+    /// 64-bit code at CPL 0, with paging off underneath: linear addresses are guest-physical ones.
+    fn new(entries: Vec<Entry>) -> Self {
+        let mut engine = Self {
+            entries: entries.into(),
+            gprs: Gprs::default(),
+            regs: BTreeMap::new(),
+            segments: [flat(0xc093); 8],
+            gdtr: TableRegister::default(),
+            idtr: TableRegister::default(),
+            state: Interruptibility::default(),
+            told: Arc::default(),
+        };
+        engine.set_segment(SegmentRegister::Cs, flat(0xa09b));
+        engine.set_reg(Reg::Cr0, (Cr0::PE | Cr0::ET).bits());
+        engine.set_reg(Reg::Cr4, Cr4::PAE.bits());
+        engine.set_reg(Reg::Efer, (Efer::LME | Efer::LMA | Efer::NXE).bits());
+        engine.set_reg(Reg::Rflags, Rflags::RESET.bits());
+        engine.set_reg(Reg::Xcr0, 1);
+        engine
+    }
+}
+
+/// A segment of 4 GiB from 0.
+pub(crate) fn flat(access: u32) -> Segment {
+    Segment {
+        selector: 8,
+        base: 0,
+        limit: u32::MAX,
+        access,
+    }
+}
+
+impl Engine for FakeEngine {
+    fn load(&mut self) {}
+
+    fn unload(&mut self) {}
+
+    fn run(&mut self) -> Record {
+        let mut entry = self.entries.pop_front().expect("no more VM entries");
+        let record = entry(self);
+        self.told.lock().injected = None;
+        record
+    }
+
+    fn gprs(&self) -> &Gprs {
+        &self.gprs
+    }
+
+    fn gprs_mut(&mut self) -> &mut Gprs {
+        &mut self.gprs
+    }
+
+    fn reg(&self, register: Reg) -> u64 {
+        self.regs.get(&(register as u8)).copied().unwrap_or(0)
+    }
+
+    fn set_reg(&mut self, register: Reg, value: u64) {
+        self.regs.insert(register as u8, value);
+    }
+
+    fn set_pdptes(&mut self, entries: [u64; 4]) {
+        self.told.lock().pdptes = entries;
+    }
+
+    fn segment(&self, register: SegmentRegister) -> Segment {
+        self.segments[register as usize]
+    }
+
+    fn set_segment(&mut self, register: SegmentRegister, segment: Segment) {
+        self.segments[register as usize] = segment;
+    }
+
+    fn gdtr(&self) -> TableRegister {
+        self.gdtr
+    }
+
+    fn set_gdtr(&mut self, table: TableRegister) {
+        self.gdtr = table;
+    }
+
+    fn idtr(&self) -> TableRegister {
+        self.idtr
+    }
+
+    fn set_idtr(&mut self, table: TableRegister) {
+        self.idtr = table;
+    }
+
+    fn cpl(&self) -> u8 {
+        (self.segment(SegmentRegister::Ss).access >> 5 & 3) as u8
+    }
+
+    fn skip(&mut self, rip: u64) {
+        self.state.shadow = false;
+        self.set_reg(Reg::Rip, rip);
+    }
+
+    fn interruptibility(&self) -> Interruptibility {
+        self.state
+    }
+
+    fn set_interruptibility(&mut self, state: Interruptibility) {
+        self.state = state;
+    }
+
+    fn inject(&mut self, event: Event) {
+        self.told.lock().injected = Some(event);
+    }
+
+    fn is_injecting(&self) -> bool {
+        self.told.lock().injected.is_some()
+    }
+
+    fn set_interrupt_window(&mut self, on: bool) {
+        self.told.lock().interrupt_window = on;
+    }
+
+    fn set_nmi_window(&mut self, on: bool) {
+        self.told.lock().nmi_window = on;
+    }
+
+    fn set_exception_intercepts(&mut self, vectors: u32) {
+        self.told.lock().exceptions = vectors;
+    }
+
+    fn set_msr_passthrough(&mut self, _msr: u32, _read: bool, _write: bool) {}
+
+    fn set_deadline(&mut self, deadline: Option<u64>) {
+        self.told.lock().deadline = deadline;
+    }
+
+    fn set_tsc_offset(&mut self, offset: u64) {
+        self.told.lock().tsc_offset = offset;
+    }
+
+    fn flush_nested(&mut self) {
+        self.told.lock().flushes += 1;
+    }
+}
+
+/// A test guest with its machine: 64-bit code at CPL 0, RIP at [`Fixture::CODE`].
+pub(crate) struct Fixture {
+    pub(crate) v: Vcpu,
+    pub(crate) machine: &'static FakeMachine,
+    pub(crate) told: Arc<Mutex<Told>>,
+}
+
+impl Fixture {
+    pub(crate) const CODE: u64 = 0x1000;
+
+    pub(crate) fn new() -> Self {
+        Self::with_entries(Vec::new())
+    }
+
+    /// A guest whose engine makes these VM entries.
+    pub(crate) fn with_entries(entries: Vec<Entry>) -> Self {
+        Self::on(FakeMachine::leak(), entries)
+    }
+
+    /// The same, on this machine.
+    pub(crate) fn on(machine: &'static FakeMachine, entries: Vec<Entry>) -> Self {
+        let host = machine.leak_host();
+        let space = host.new_space(GUEST_RAM).unwrap();
+        let seat = Seat {
+            host,
+            number: 1,
+            shares_console: false,
+            program: &[],
+            modules: &[],
+        };
+        let engine = FakeEngine::new(entries);
+        let told = engine.told.clone();
+        let mut v = seat.new_vcpu(&TEST, "fake", space);
+        v.engine = Box::new(engine);
+        v.engine.set_reg(Reg::Rip, Self::CODE);
+        Self { v, machine, told }
+    }
+
+    /// With this code at RIP.
+    pub(crate) fn with_code(code: &[u8]) -> Self {
+        let fixture = Self::new();
+        fixture.write(Self::CODE, code);
+        fixture
+    }
+
+    pub(crate) fn write(&self, at: u64, bytes: &[u8]) {
+        self.v.guest.ram.write(L1Gpa(at), bytes).unwrap();
+    }
+
+    pub(crate) fn read<const N: usize>(&self, at: u64) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.v.guest.ram.read(L1Gpa(at), &mut bytes).unwrap();
+        bytes
+    }
+
+    pub(crate) fn gpr(&self, register: Gpr) -> u64 {
+        self.v.gpr(register)
+    }
+
+    /// Sets registers, and returns itself.
+    pub(crate) fn with(mut self, registers: &[(Gpr, u64)]) -> Self {
+        for &(register, value) in registers {
+            self.v.set_gpr(register, value);
+        }
+        self
+    }
+
+    /// What the guest's kind decides about an exit.
+    pub(crate) fn decide(&mut self, exit: &Exit) -> Verdict {
+        (self.v.guest.kind.exits.handler(exit.kind))(exit, &mut self.v)
+    }
+
+    /// Makes the code 32-bit.
+    pub(crate) fn in_protected_mode(mut self) -> Self {
+        self.v.engine.set_reg(Reg::Efer, 0);
+        self.load_segments(flat(0xc09b), flat(0xc093));
+        self
+    }
+
+    /// Makes the code real-mode code.
+    pub(crate) fn in_real_mode(mut self) -> Self {
+        const LIMIT: u32 = 0xffff;
+        self.v.engine.set_reg(Reg::Efer, 0);
+        self.v.engine.set_reg(Reg::Cr0, Cr0::ET.bits());
+        let segment = |access| Segment {
+            limit: LIMIT,
+            ..flat(access)
+        };
+        self.load_segments(segment(0x9b), segment(0x93));
+        self
+    }
+
+    fn load_segments(&mut self, code: Segment, data: Segment) {
+        use SegmentRegister::{Cs, Ds, Es, Fs, Gs, Ss};
+        self.v.engine.set_segment(Cs, code);
+        for register in [Ds, Es, Fs, Gs, Ss] {
+            self.v.engine.set_segment(register, data);
+        }
+    }
+}

@@ -1,0 +1,256 @@
+use super::*;
+use crate::exit::Record;
+use crate::exit::from_vmx::VmxRecord;
+use crate::machine::Engine;
+use crate::machine::Gpr::Rax;
+use crate::machine::fake::{Entry, FakeEngine, FakeMachine, Fixture};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering::Relaxed;
+use spec::control_registers::Dr6;
+
+/// When slices end: far away.
+const FAR: u64 = 1 << 40;
+const CPUID: u32 = 10;
+const HLT: u32 = 12;
+const VMCALL: u32 = 18;
+const IO: u32 = 30;
+const RDMSR: u32 = 31;
+const TRIPLE_FAULT: u32 = 2;
+const INTERRUPT_WINDOW: u32 = 7;
+const PREEMPTION_TIMER: u32 = 52;
+const EXTERNAL_INTERRUPT: u32 = 1;
+/// An OUT of AL to port 0xf4, which ends the guest.
+const END: VmxRecord = VmxRecord {
+    reason: IO,
+    qualification: 0xf4 << 16,
+    instruction_length: 1,
+    ..RECORD
+};
+const RECORD: VmxRecord = VmxRecord {
+    reason: 0,
+    instruction_length: 0,
+    qualification: 0,
+    rip: Fixture::CODE,
+    guest_linear: 0,
+    guest_physical: 0,
+    interruption_info: 0,
+    interruption_error_code: 0,
+    idt_vectoring_info: 0,
+    idt_vectoring_error_code: 0,
+    instruction_info: 0,
+};
+
+/// A VM entry that ends for this reason.
+fn leave(record: VmxRecord) -> Entry {
+    Box::new(move |engine: &mut FakeEngine| {
+        Record::Vmx(VmxRecord {
+            rip: engine.reg(Reg::Rip),
+            ..record
+        })
+    })
+}
+
+fn plain(reason: u32, length: u32) -> Entry {
+    leave(VmxRecord {
+        reason,
+        instruction_length: length,
+        ..RECORD
+    })
+}
+
+/// The same, but the engine is looked at as it is entered.
+fn look(check: impl Fn(&mut FakeEngine) + Send + 'static, record: VmxRecord) -> Entry {
+    Box::new(move |engine: &mut FakeEngine| {
+        check(engine);
+        Record::Vmx(VmxRecord {
+            rip: engine.reg(Reg::Rip),
+            ..record
+        })
+    })
+}
+
+fn injected(want: Option<Event>) -> impl Fn(&mut FakeEngine) + Send {
+    move |engine| assert_eq!(engine.told.lock().injected, want)
+}
+
+fn go(f: &mut Fixture) -> Pause {
+    run(&mut f.v, FAR, &Ring::new())
+}
+
+fn run_all(entries: Vec<Entry>) -> (Pause, Fixture) {
+    let mut f = Fixture::with_entries(entries);
+    (go(&mut f), f)
+}
+
+#[test]
+fn rip_goes_behind_the_instruction_and_exits_are_counted() {
+    let (pause, f) = run_all(Vec::from([
+        plain(CPUID, 2),
+        plain(VMCALL, 3),
+        plain(CPUID, 4),
+        leave(END),
+    ]));
+    assert_eq!(pause, Pause::Stopped(Stop::Exit(0)));
+    assert_eq!(f.v.engine.reg(Reg::Rip), Fixture::CODE + 9);
+    assert_eq!(f.v.counts.exits(crate::exit::Kind::Cpuid), 2);
+}
+
+#[test]
+fn a_length_that_the_hardware_does_not_say_is_decoded() {
+    let mut f = Fixture::with_entries(Vec::from([plain(CPUID, 0), leave(END)]));
+    f.write(Fixture::CODE, &[0x66, 0x0f, 0xa2]);
+    go(&mut f);
+    assert_eq!(f.v.engine.reg(Reg::Rip), Fixture::CODE + 3);
+}
+
+#[test]
+fn single_step_follows_an_instruction_that_we_carried_out() {
+    let db = injected(Some(Event::exception(1, None)));
+    let mut f = Fixture::with_entries(Vec::from([plain(CPUID, 2), look(db, END)]));
+    f.v.engine
+        .set_reg(Reg::Rflags, (Rflags::TF | Rflags::RF | Rflags::ONE).bits());
+    go(&mut f);
+    assert_eq!(
+        f.v.engine.reg(Reg::Rflags),
+        (Rflags::TF | Rflags::ONE).bits(),
+        "RF ends"
+    );
+    assert_ne!(f.v.engine.reg(Reg::Dr6) & Dr6::BS.bits(), 0);
+}
+
+#[test]
+fn real_mode_pushes_no_error_codes() {
+    let bare = injected(Some(Event::exception(13, None)));
+    let mut f = Fixture::with_entries(Vec::from([plain(RDMSR, 2), look(bare, END)])).in_real_mode();
+    f.v.engine.gprs_mut()[crate::machine::Gpr::Rcx] = 0x1234_5678;
+    go(&mut f);
+    assert_eq!(f.v.engine.reg(Reg::Rip), Fixture::CODE, "a fault");
+}
+
+/// A #GP by RDMSR while the event is being delivered: IDT-vectoring information of the first event.
+#[test]
+fn two_exceptions_combine_as_the_manual_says() {
+    const DF: Option<Event> = Some(Event::exception(8, Some(0)));
+    const GP: Option<Event> = Some(Event::exception(13, Some(0)));
+    let hardware = |vector: u32| 1 << 31 | 3 << 8 | vector;
+    for (first, want) in [
+        (0, GP),
+        (hardware(3), GP),
+        (hardware(14) | 1 << 11, DF),
+        (hardware(13) | 1 << 11, DF),
+        (hardware(0), DF),
+        (1 << 31 | 0x20, GP),       // an interrupt
+        (1 << 31 | 2 << 8 | 2, GP), // an NMI
+    ] {
+        let exception = VmxRecord {
+            interruption_info: hardware(13) | 1 << 11,
+            idt_vectoring_info: first,
+            ..RECORD
+        };
+        run_all(Vec::from([leave(exception), look(injected(want), END)]));
+    }
+    let third = VmxRecord {
+        interruption_info: hardware(14) | 1 << 11,
+        idt_vectoring_info: hardware(8) | 1 << 11,
+        ..RECORD
+    };
+    assert_eq!(
+        run_all(Vec::from([leave(third)])).0,
+        Pause::Stopped(Stop::TripleFault)
+    );
+    assert_eq!(
+        run_all(Vec::from([plain(TRIPLE_FAULT, 0)])).0,
+        Pause::Stopped(Stop::TripleFault)
+    );
+}
+
+#[test]
+fn an_event_whose_delivery_an_exit_interrupted_is_delivered_again() {
+    let violation = VmxRecord {
+        reason: 48,
+        qualification: 1,
+        guest_physical: 0x3000,
+        idt_vectoring_info: 1 << 31 | 6 << 8 | 3,
+        instruction_length: 1,
+        ..RECORD
+    };
+    let again = injected(Some(Event {
+        kind: EventType::SoftwareException,
+        instruction_length: 1,
+        ..Event::exception(3, None)
+    }));
+    run_all(Vec::from([leave(violation), look(again, END)]));
+}
+
+/// A virtual APIC with a one-shot timer that fires at `deadline` with vector 0x40.
+fn timed(entries: Vec<Entry>, deadline: u64) -> Fixture {
+    let mut f = Fixture::with_entries(entries);
+    f.v.lapic.write_page(0x0f, 0x1ff, 0);
+    f.v.lapic.write_page(0x32, 0x4_0040, 0);
+    f.v.lapic.set_tsc_deadline(deadline);
+    f
+}
+
+fn tick(machine: &'static FakeMachine, to: u64, reason: u32) -> Entry {
+    Box::new(move |engine: &mut FakeEngine| {
+        machine.clock.store(to, Relaxed);
+        Record::Vmx(VmxRecord {
+            reason,
+            rip: engine.reg(Reg::Rip),
+            ..RECORD
+        })
+    })
+}
+
+#[test]
+fn a_timer_interrupt_waits_for_the_window() {
+    const WHEN: u64 = 2_000_000;
+    let mut f = timed(Vec::new(), WHEN);
+    let machine = f.machine;
+    let mut engine = Fixture::with_entries(Vec::from([
+        tick(machine, WHEN, PREEMPTION_TIMER),
+        Box::new(move |engine: &mut FakeEngine| {
+            let told = engine.told.lock();
+            assert_eq!(
+                (told.deadline, told.injected, told.interrupt_window),
+                (Some(FAR), None, true)
+            );
+            drop(told);
+            engine.set_reg(Reg::Rflags, Rflags::IF.bits());
+            Record::Vmx(VmxRecord {
+                reason: INTERRUPT_WINDOW,
+                rip: engine.reg(Reg::Rip),
+                ..RECORD
+            })
+        }),
+        look(injected(Some(Event::interrupt(0x40))), END),
+    ]));
+    core::mem::swap(&mut f.v.engine, &mut engine.v.engine);
+    assert_eq!(
+        run(&mut f.v, FAR, &Ring::new()),
+        Pause::Stopped(Stop::Exit(0))
+    );
+    assert!(!engine.told.lock().interrupt_window);
+    assert_eq!(f.v.lapic.pending_interrupt(), None);
+}
+
+#[test]
+fn the_slice_and_hlt_and_physical_interrupts_give_the_cpu_back() {
+    let machine = FakeMachine::leak();
+    let mut f = Fixture::on(machine, Vec::from([tick(machine, FAR, EXTERNAL_INTERRUPT)]));
+    assert_eq!(go(&mut f), Pause::SliceOver);
+    assert_eq!(
+        (
+            machine.interrupts_accepted.load(Relaxed),
+            f.told.lock().deadline
+        ),
+        (1, Some(FAR))
+    );
+    let (pause, f) = run_all(Vec::from([plain(HLT, 1)]));
+    assert_eq!((pause, f.v.activity), (Pause::Waiting, Activity::Halted));
+    assert_eq!(f.v.engine.reg(Reg::Rip), Fixture::CODE + 1);
+    let mut f = Fixture::with_entries(Vec::from([plain(VMCALL, 3)]))
+        .with(&[(Rax, abi::Call::Yield as u64)]);
+    assert_eq!((go(&mut f), f.gpr(Rax)), (Pause::SliceOver, 0));
+}
