@@ -86,6 +86,7 @@ impl ExtendedState {
 
     /// Copies the registers out of this CPU, so that another one may load them.
     pub fn save(&mut self) {
+        self.xcr0 = self.xcr0();
         self.save_area();
         self.breakpoints = breakpoints();
         if self.has_tsc_aux {
@@ -94,13 +95,18 @@ impl ExtendedState {
         self.loaded = false;
     }
 
-    /// XCR0.
+    /// XCR0. The CPU is asked while it holds it: QEMU 7.2 lets a guest's XSETBV through, whatever
+    /// the intercepts say.
     #[must_use]
     pub fn xcr0(&self) -> u64 {
-        self.xcr0
+        if self.loaded && !self.supported.is_empty() {
+            read_xcr0()
+        } else {
+            self.xcr0
+        }
     }
 
-    /// Writes XCR0; the caller has checked the value. Writing it always exits, so ours is the truth.
+    /// Writes XCR0; the caller has checked the value.
     pub fn set_xcr0(&mut self, value: u64) {
         self.xcr0 = value;
         if self.loaded && !self.supported.is_empty() {
@@ -211,6 +217,15 @@ fn breakpoints() -> [u64; 4] {
 fn write_breakpoint(register: &Breakpoint, value: u64) {
     // SAFETY: DR7 enables no breakpoint outside the guest: a VM exit clears it.
     unsafe { register.write(value as usize) }
+}
+
+fn read_xcr0() -> u64 {
+    let (low, high): (u32, u32);
+    // SAFETY: CR4.OSXSAVE is set where the processor has XSAVE; register 0 always exists.
+    unsafe {
+        asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") high, options(nostack, nomem, preserves_flags))
+    }
+    u64::from(high) << 32 | u64::from(low)
 }
 
 fn write_xcr0(value: u64) {
