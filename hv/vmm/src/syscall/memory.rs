@@ -125,16 +125,18 @@ pub(super) fn madvise(c: &mut Call<'_>) -> Answer {
 
 pub(super) fn msync(c: &mut Call<'_>) -> Answer {
     // Nothing is shared with a file; but what is not mapped is still an error.
-    let _ = c.process.memory.present(c.args[0], c.args[1])?;
+    c.process.memory.check_mapped(c.args[0], c.args[1])?;
     Ok(0)
 }
 
 pub(super) fn mincore(c: &mut Call<'_>) -> Answer {
     let [at, length, to, ..] = c.args;
-    let pages: alloc::vec::Vec<u8> = (c.process.memory.present(at, length)?)
-        .map(u8::from)
-        .collect();
-    c.process.memory.write(to, &pages)?;
+    c.process.memory.check_mapped(at, length)?;
+    for page in 0..length.div_ceil(PAGE_SIZE) {
+        let present = c.process.memory.is_present(at + page * PAGE_SIZE);
+        let result = [u8::from(present)];
+        c.process.memory.write(to.wrapping_add(page), &result)?;
+    }
     Ok(0)
 }
 

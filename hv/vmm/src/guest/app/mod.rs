@@ -59,6 +59,16 @@ impl fmt::Display for LoadError {
     }
 }
 
+impl LoadError {
+    /// Unpacking failed so.
+    fn unpacking(error: Errno) -> Self {
+        match error {
+            Errno::ENOSPC => Self::OutOfMemory,
+            error => Self::Archive(error),
+        }
+    }
+}
+
 impl From<ElfError> for LoadError {
     fn from(error: ElfError) -> Self {
         Self::Elf(error)

@@ -18,14 +18,14 @@ pub fn unpack(files: &mut FileSystem, archive: &'static [u8], now: Time) -> Resu
     let (mut links, mut entries) = (Links::new(), Vec::new());
     for entry in Archive::new(archive) {
         let entry = entry?;
-        add(files, &entry, &mut links, now).map_err(LoadError::Archive)?;
+        add(files, &entry, &mut links, now).map_err(LoadError::unpacking)?;
         entries.push(entry);
     }
     // Unpacking changed the times of directories; they get those of the archive.
     for entry in entries.iter().filter(|e| e.mode & S_IFMT == S_IFDIR) {
         let ino = files.resolve(ROOT, entry.name, false);
         let inode = ino.and_then(|ino| files.inode_mut(ino));
-        inode.map_err(LoadError::Archive)?.touch(modified(entry));
+        inode.map_err(LoadError::unpacking)?.touch(modified(entry));
     }
     Ok(())
 }
@@ -116,7 +116,7 @@ pub fn only(
         let kind = Kind::File(Contents::borrowed(program));
         files.create(&spot, Inode::new(S_IFREG | 0o755, kind, now))
     });
-    made.map(|_| ()).map_err(LoadError::Archive)
+    made.map(|_| ()).map_err(LoadError::unpacking)
 }
 
 #[cfg(test)]

@@ -144,10 +144,7 @@ impl AddressSpace {
     pub fn discard(&mut self, start: u64, length: u64) -> Result<(), Errno> {
         let range = user_range(start, length, Errno::ENOMEM)?;
         self.release(range.start, range.end);
-        match range.is_empty() || self.areas.cover(range) {
-            true => Ok(()),
-            false => Err(Errno::ENOMEM),
-        }
+        self.check_mapped(start, length)
     }
 
     /// Changes what is allowed in a range.
@@ -315,15 +312,19 @@ impl AddressSpace {
         })
     }
 
-    /// Whether each page from `start` on is present (mincore).
-    pub fn present(&self, start: u64, length: u64) -> Result<impl Iterator<Item = bool>, Errno> {
+    /// ENOMEM unless all of the range is mapped.
+    pub fn check_mapped(&self, start: u64, length: u64) -> Result<(), Errno> {
         let range = user_range(start, length, Errno::ENOMEM)?;
-        if !range.is_empty() && !self.areas.cover(range.clone()) {
-            return Err(Errno::ENOMEM);
+        match range.is_empty() || self.areas.cover(range) {
+            true => Ok(()),
+            false => Err(Errno::ENOMEM),
         }
-        Ok(range
-            .step_by(PAGE_SIZE as usize)
-            .map(|page| self.leaf(page).is_some()))
+    }
+
+    /// Whether the page at this address is present.
+    #[must_use]
+    pub fn is_present(&self, at: u64) -> bool {
+        self.leaf(at).is_some()
     }
 
     /// Copies bytes to pages that the process itself may not write: what the loader does.

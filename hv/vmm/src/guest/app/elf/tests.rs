@@ -24,7 +24,7 @@ pub(crate) fn program(code: &[u8]) -> Vec<u8> {
         file.extend(1u32.to_le_bytes());
         file.extend(flags.to_le_bytes());
         for word in words {
-            file.extend((word as u64).to_le_bytes());
+            file.extend(word.to_le_bytes());
         }
     }
     file.extend(code);

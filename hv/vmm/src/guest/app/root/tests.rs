@@ -1,1 +1,52 @@
+use super::*;
+use crate::guest::app::cpio::tests::add;
 
+fn unpacked(fill: impl Fn(&mut Vec<u8>)) -> Result<FileSystem, LoadError> {
+    let mut archive = Vec::new();
+    fill(&mut archive);
+    add(&mut archive, "TRAILER!!!", 0, 0, 1, b"");
+    let mut files = FileSystem::new(1 << 20, Time::default());
+    unpack(&mut files, archive.leak(), Time::default()).map(|()| files)
+}
+
+#[test]
+fn a_tree_comes_out_as_it_went_in() {
+    let files = unpacked(|to| {
+        add(to, ".", 0o40700, 1, 3, b"");
+        add(to, "bin", 0o40755, 2, 2, b"");
+        add(to, "bin/a", 0o100755, 3, 2, b"");
+        add(to, "bin/b", 0o100755, 3, 2, b"program");
+        add(to, "bin/sh", 0o120777, 4, 1, b"a");
+        add(to, "./etc/deep/file", 0o100600, 5, 1, b"x");
+    })
+    .unwrap();
+    let a = files.resolve(ROOT, b"/bin/sh", true).unwrap();
+    assert_eq!(
+        files.contents(a).unwrap().as_borrowed(),
+        Some(&b"program"[..])
+    );
+    assert_eq!(files.inode(a).unwrap().links, 2);
+    assert_eq!(files.resolve(ROOT, b"/bin/b", true), Ok(a));
+    let bin = files
+        .inode(files.resolve(ROOT, b"/bin", true).unwrap())
+        .unwrap();
+    assert_eq!(bin.modified.seconds, 1_000_000_000);
+    assert_eq!(files.inode(ROOT).unwrap().mode, 0o40700);
+    assert!(files.resolve(ROOT, b"/etc/deep/file", true).is_ok());
+}
+
+#[test]
+fn archives_that_contradict_themselves_are_refused() {
+    let twice = unpacked(|to| {
+        add(to, "a", 0o100644, 1, 1, b"x");
+        add(to, "a", 0o100644, 2, 1, b"y");
+    });
+    assert_eq!(twice.err(), Some(LoadError::Archive(Errno::EEXIST)));
+    let below_a_file = unpacked(|to| {
+        add(to, "a", 0o100644, 1, 1, b"x");
+        add(to, "a/b", 0o100644, 2, 1, b"y");
+    });
+    assert_eq!(below_a_file.err(), Some(LoadError::Archive(Errno::ENOTDIR)));
+    let no_type = unpacked(|to| add(to, "a", 0o644, 1, 1, b"x"));
+    assert_eq!(no_type.err(), Some(LoadError::Archive(Errno::EINVAL)));
+}
