@@ -1,7 +1,7 @@
 //! Physical interrupts, and the virtual ones that a guest is waiting for.
 
-use super::Exit;
 use super::table::Verdict;
+use super::{Exit, Kind};
 use crate::machine::{Event, EventType, Reg};
 use crate::vcpu::Vcpu;
 use spec::control_registers::Rflags;
@@ -12,8 +12,13 @@ pub(super) fn physical(_: &Exit, v: &mut Vcpu) -> Verdict {
     Verdict::Resume
 }
 
-/// The guest can take an interrupt or an NMI now: [`deliver`] finds it.
-pub(super) fn window(_: &Exit, _: &mut Vcpu) -> Verdict {
+/// The guest can take an interrupt or an NMI now: [`deliver`] finds it. An interrupt that has gone
+/// below the task priority meanwhile must not keep the window open: the guest would exit for ever.
+pub(super) fn window(x: &Exit, v: &mut Vcpu) -> Verdict {
+    match x.kind {
+        Kind::NmiWindow => v.engine.set_nmi_window(false),
+        _ => v.engine.set_interrupt_window(false),
+    }
     Verdict::Resume
 }
 
