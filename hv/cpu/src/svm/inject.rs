@@ -3,15 +3,14 @@
 
 use super::run::SvmVcpu;
 use super::vmcb::{self, Intercept1, InterruptShadow, VirtualInterrupt};
-use spec::cpuid::SvmEdx;
 use spec::exception::Vector;
 use vmm::exit::from_svm::SvmRecord;
 use vmm::machine::{Event, EventType, Interruptibility};
 
 /// A software event that the next VMRUN delivers. Its handler must return behind the instruction.
 ///
-/// For INT n, INT3 and INTO the processor pushes nRIP, where it has nRIP; without it, and for INT1, it
-/// pushes RIP, which then has to be behind the instruction already.
+/// For INT n, INT3 and INTO a processor that has nRIP pushes it; without it, for INT1, and in emulators
+/// (Bochs has nRIP and does not push it) RIP is pushed. So both are moved behind the instruction.
 pub(super) struct Injected {
     event: vmcb::Event,
     length: u8,
@@ -54,17 +53,13 @@ impl SvmVcpu {
     /// Before VMRUN: what is pushed as the return address of a software event.
     pub(super) fn prepare_software_event(&mut self) {
         let rip = self.vmcb.save.rip;
-        let by_next_rip = self.features.contains(SvmEdx::NRIPS);
         let Some(injected) = &mut self.injected else {
             return;
         };
         injected.rip = rip;
         let next = rip.wrapping_add(injected.length.into());
-        if by_next_rip && injected.kind != EventType::PrivilegedSoftwareException {
-            self.vmcb.set_next_rip(next);
-        } else {
-            self.vmcb.set_rip(next);
-        }
+        self.vmcb.set_next_rip(next);
+        self.vmcb.set_rip(next);
     }
 
     /// After VMRUN: if the delivery was interrupted, the guest is at the instruction again, and the
@@ -83,8 +78,6 @@ impl SvmVcpu {
         if record.rip == next {
             self.vmcb.set_rip(injected.rip);
             record.rip = injected.rip;
-        }
-        if record.rip == injected.rip {
             record.next_rip = next;
         }
     }

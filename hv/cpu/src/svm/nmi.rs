@@ -30,6 +30,7 @@ pub(super) struct Nmi {
 /// One instruction, stepped.
 struct Step {
     iret: bool,
+    rip: u64,
     /// What the guest had in RFLAGS.TF and DR6.
     tf: bool,
     dr6: u64,
@@ -105,9 +106,9 @@ impl SvmVcpu {
 
     fn start_step(&mut self, iret: bool) {
         let save = &self.vmcb.save;
-        let (flags, dr6) = (save.rflags, save.dr6);
+        let (rip, flags, dr6) = (save.rip, save.rflags, save.dr6);
         let tf = flags & Rflags::TF.bits() != 0;
-        self.nmi.step = Some(Step { iret, tf, dr6 });
+        self.nmi.step = Some(Step { iret, rip, tf, dr6 });
         self.set_iret_intercept(false);
         self.update_exception_intercepts();
         self.vmcb.set_rflags(flags | Rflags::TF.bits());
@@ -115,8 +116,9 @@ impl SvmVcpu {
 
     fn finish_step(&mut self, step: &Step, record: SvmRecord) -> Option<SvmRecord> {
         self.update_exception_intercepts();
-        let stepped = ExitCode(record.exit_code).exception() == Some(Vector::DB)
-            && self.vmcb.save.dr6 & Dr6::BS.bits() != 0;
+        // Bochs does not set DR6.BS in an intercepted #DB.
+        let moved = record.rip != step.rip || self.vmcb.save.dr6 & Dr6::BS.bits() != 0;
+        let stepped = moved && ExitCode(record.exit_code).exception() == Some(Vector::DB);
         if stepped {
             return self.stepped(step, record);
         }

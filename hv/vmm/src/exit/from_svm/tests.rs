@@ -259,3 +259,79 @@ fn interrupted_deliveries() {
     // Types that do not exist.
     assert_eq!(interrupted_by(0x8000_0520, 0), None);
 }
+
+/// What a guest in real mode made QEMU 7.2's TCG (no nRIP) and Bochs 2.7's `ryzen` (nRIP) say:
+/// EXITCODE, EXITINFO1, EXITINFO2, EXITINTINFO, RIP, nRIP; then the kind and the length.
+#[rustfmt::skip]
+const RECORDED: &[([u64; 6], Kind, u8)] = &[
+    // QEMU: first fetch, CPUID, OUT, IN, OUTW, INL, REP OUTSB, REP INSW, FS OUTSD.
+    ([0x400, 0x1_0000_0014, 0x1000, 0, 0x1000, 0], Kind::NestedPageFault, 0),
+    ([0x72, 0, 0, 0, 0x1006, 0], Kind::Cpuid, 0),
+    ([0x7b, 0x3f8_0010, 0x100e, 0, 0x100d, 0], Kind::Io, 1),
+    ([0x7b, 0xe9_0011, 0x1010, 0, 0x100e, 0], Kind::Io, 2),
+    ([0x7b, 0x80_0020, 0x1012, 0, 0x1010, 0], Kind::Io, 2),
+    ([0x7b, 0x60_0041, 0x1015, 0, 0x1012, 0], Kind::Io, 3),
+    ([0x7b, 0x3f8_001c, 0x101d, 0, 0x101b, 0], Kind::Io, 2),
+    ([0x7b, 0x3f8_002d, 0x1025, 0, 0x1023, 0], Kind::Io, 2),
+    ([0x7b, 0x3f8_0044, 0x102a, 0, 0x1027, 0], Kind::Io, 3),
+    // QEMU: RDMSR, WRMSR, MOV to CR0 and CR4, VMMCALL, VMCALL, INVD, MONITOR.
+    ([0x7c, 0, 0, 0, 0x1030, 0], Kind::Rdmsr, 0),
+    ([0x7c, 1, 0, 0, 0x1032, 0], Kind::Wrmsr, 0),
+    ([0x65, 0, 0, 0, 0x1039, 0], Kind::CrAccess, 0),
+    ([0x14, 0, 0, 0, 0x1050, 0], Kind::CrAccess, 0),
+    ([0x81, 0, 0, 0, 0x1056, 0], Kind::Hypercall, 0),
+    ([0x46, 0, 0, 0, 0x1059, 0], Kind::Exception, 0),
+    ([0x89, 0, 0, 0x403, 0x105d, 0], Kind::Wbinvd, 0),
+    ([0x8a, 0, 0, 0, 0x1067, 0], Kind::Monitor, 0),
+    // QEMU: a window, HLT after the interrupt, INT 80H on a stack that is not there, the timer, NW without CD.
+    ([0x64, 0, 0, 0, 0x108d, 0], Kind::InterruptWindow, 0),
+    ([0x78, 0, 0, 0x20, 0x108d, 0], Kind::Hlt, 0),
+    ([0x400, 0x1_0000_0006, 0x40_7ffe, 0x8000_0480, 0x108e, 0], Kind::NestedPageFault, 0),
+    ([0x60, 0, 0, 0, 0x1095, 0], Kind::ExternalInterrupt, 0),
+    ([0xffff_ffff, 0, 0, 0, 0x12_be3e, 0], Kind::InvalidGuestState, 0),
+    // Bochs: WRMSR, MOV to CR0, VMMCALL, VMCALL, INT3, its delivery, INVD, WBINVD, MWAIT, window, HLT, NW.
+    ([0x7c, 1, 0, 0, 0x1032, 0x1034], Kind::Wrmsr, 2),
+    ([0x65, 0, 0, 0, 0x1039, 0x103c], Kind::CrAccess, 3),
+    ([0x81, 0, 0, 0, 0x1056, 0x1059], Kind::Hypercall, 3),
+    ([0x46, 0, 0, 0, 0x1059, 0x105c], Kind::Exception, 0),
+    ([0x43, 0, 0, 0, 0x105c, 0x105d], Kind::Exception, 0),
+    ([0x400, 0x1_0000_0006, 0x40_7ffe, 0x8000_0303, 0x105c, 0x105d], Kind::NestedPageFault, 0),
+    ([0x76, 0, 0, 0, 0x105d, 0x105f], Kind::Invd, 2),
+    ([0x89, 0, 0, 0, 0x105f, 0x1061], Kind::Wbinvd, 2),
+    ([0x8b, 0, 0, 0, 0x106a, 0x106d], Kind::Mwait, 3),
+    ([0x64, 0, 0, 0, 0x108d, 0x108d], Kind::InterruptWindow, 0),
+    ([0x78, 0, 0, 0, 0x108d, 0x108e], Kind::Hlt, 1),
+    ([u64::MAX, 0, 0, 0, 0x12_be3e, 0x12_be41], Kind::InvalidGuestState, 0),
+];
+
+#[test]
+fn recorded_exits() {
+    for &(
+        [
+            exit_code,
+            exit_info_1,
+            exit_info_2,
+            exit_int_info,
+            rip,
+            next_rip,
+        ],
+        kind,
+        length,
+    ) in RECORDED
+    {
+        let decoded = decode(&SvmRecord {
+            exit_code,
+            exit_info_1,
+            exit_info_2,
+            exit_int_info,
+            rip,
+            next_rip,
+        });
+        assert_eq!(
+            (decoded.kind, decoded.length),
+            (kind, length),
+            "{decoded:x?}"
+        );
+        assert_eq!(decoded.vectoring.is_some(), exit_int_info >> 31 & 1 != 0);
+    }
+}
