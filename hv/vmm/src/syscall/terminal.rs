@@ -15,9 +15,8 @@ pub(super) fn ioctl(c: &mut Call<'_>) -> Answer {
     match (object, c.uint(1)) {
         (Object::Path, _) => Err(Errno::EBADF.into()),
         (Object::Device(Device::Terminal), TIOCGWINSZ) => {
-            c.process
-                .memory
-                .write(c.args[2], &c.system.terminal.window)?;
+            let window = u64::from_le_bytes(c.system.terminal.window);
+            c.process.memory.write_u64(c.args[2], window)?;
             Ok(0)
         }
         (_, FIOCLEX | FIONCLEX) => {
