@@ -69,7 +69,7 @@ fn main() {
     lapic::start_timer(TICK, lapic::PERIODIC, machine::lapic_khz() as u32);
     let mut vectors = 0_u32;
     for _ in 0..USER_ROUNDS {
-        fill(&mut random);
+        fill(&mut random, 250);
         vectors |= 1 << (user::run(code, stack, user::INTERRUPTS).vector & 31);
     }
     println!(
@@ -78,7 +78,7 @@ fn main() {
     );
     println!("now at CPL 0");
     for _ in 0..PRIVILEGED_ROUNDS {
-        fill(&mut random);
+        fill(&mut random, 40);
         user::run_privileged(code, stack, user::INTERRUPTS);
         lapic::start_timer(TICK, lapic::PERIODIC, machine::lapic_khz() as u32);
     }
@@ -91,8 +91,8 @@ fn tick(frame: &mut Frame) {
     frame.abandon();
 }
 
-/// Writes MOV r64, imm64 of wild values for all registers but RSP, then garbage.
-fn fill(random: &mut Random) {
+/// Writes MOV r64, imm64 of wild values for all registers but RSP, then so much garbage, then INT3.
+fn fill(random: &mut Random, length: usize) {
     PAGES.with(|pages| {
         let code = &mut pages.0[..PAGE];
         let mut at = 0;
@@ -103,7 +103,9 @@ fn fill(random: &mut Random) {
             code[at + 2..at + 10].copy_from_slice(&value.to_le_bytes());
             at += 10;
         }
-        while at < 400 {
+        code[at..].fill(0xcc);
+        let end = at + length;
+        while at < end {
             let salt = SALT[random.below(SALT.len() as u64) as usize];
             if random.below(4) == 0 {
                 code[at..at + salt.len()].copy_from_slice(salt);
