@@ -310,6 +310,15 @@ pub struct Interruptibility {
     pub nmi: bool,
 }
 
+/// When a guest ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Visit {
+    /// The TSC before the VM entry.
+    pub entered: u64,
+    /// The TSC after the VM exit.
+    pub left: u64,
+}
+
 /// One virtual CPU's state on an engine: a VMCS or a VMCB and what the hardware keeps outside it.
 ///
 /// Between [`Engine::load`] and [`Engine::unload`] it belongs to one physical CPU; the other
@@ -321,12 +330,10 @@ pub trait Engine: Send {
     /// Saves what [`Engine::load`] loaded, so that another physical CPU may load it.
     fn unload(&mut self);
     /// One VM entry and the VM exit that ends it.
-    fn run(&mut self) -> Record;
+    ///
+    /// The guest runs with these general-purpose registers, and `record` says why it left.
+    fn run(&mut self, gprs: &mut Gprs, record: &mut Record) -> Visit;
 
-    /// The general-purpose registers.
-    fn gprs(&self) -> &Gprs;
-    /// The general-purpose registers, to change.
-    fn gprs_mut(&mut self) -> &mut Gprs;
     /// Reads a register.
     fn reg(&self, register: Reg) -> u64;
     /// Writes a register. The caller has checked what the architecture checks.
@@ -352,8 +359,9 @@ pub trait Engine: Send {
     /// The current privilege level.
     fn cpl(&self) -> u8;
 
-    /// Goes on at `rip`, behind an instruction that was emulated: blocking by STI or MOV SS ends.
-    fn skip(&mut self, rip: u64);
+    /// Goes on at `rip`, behind an instruction that was emulated: blocking by STI or MOV SS and
+    /// RFLAGS.RF end. True if RFLAGS.TF is set, so that a single-step #DB is due.
+    fn skip(&mut self, rip: u64) -> bool;
     /// What holds back interrupts now.
     fn interruptibility(&self) -> Interruptibility;
     /// Changes it.

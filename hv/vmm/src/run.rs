@@ -2,12 +2,11 @@
 
 use crate::emulate;
 use crate::exit::table::{Stop, Verdict};
-use crate::exit::{Exit, exception, interrupt};
+use crate::exit::{Exit, Kind, Record, exception, interrupt};
 use crate::machine::{Event, EventType, Reg};
 use crate::trace::{self, Level, Outcome, Ring};
 use crate::vcpu::{Activity, Vcpu};
-use core::ops::Range;
-use spec::control_registers::{Cr0, Dr6, Rflags};
+use spec::control_registers::{Cr0, Dr6};
 use spec::exception::{Combination, Vector};
 
 /// Why the loop gave the physical CPU back.
@@ -23,56 +22,68 @@ pub enum Pause {
 
 /// Runs a loaded virtual CPU until the TSC reaches `slice_end`, or until it waits or ends.
 pub fn run(v: &mut Vcpu, slice_end: u64, ring: &Ring) -> Pause {
-    let machine = v.host.machine;
-    v.lapic.advance(machine.now());
-    let mut armed = None;
+    let (guest, exits) = (v.guest.number as u16, v.guest.kind.exits);
+    let now = v.host.machine.now();
+    v.lapic.advance(now);
+    v.counts.resume(now);
+    let (mut record, mut armed) = (Record::default(), None);
     loop {
-        let deadline = v
-            .lapic
-            .next_deadline()
-            .map_or(slice_end, |timer| timer.min(slice_end));
-        if armed != Some(deadline) {
-            v.engine.set_deadline(Some(deadline));
-            armed = Some(deadline);
-        }
+        let deadline = arm(v, slice_end, &mut armed);
         interrupt::deliver(v);
-        let record = v.engine.run();
-        let left = machine.now();
+        let visit = v.engine.run(&mut v.gprs, &mut record);
+        v.counts.enter(visit.entered);
         let exit = record.decode();
-        let verdict = (v.guest.kind.exits.handler(exit.kind))(&exit, v);
-        let outcome = Outcome::from(&verdict);
-        let pause = apply(v, &exit, verdict);
-        let now = machine.now();
-        note(v, ring, &exit, outcome, left..now);
-        if pause.is_some() || now >= deadline {
-            v.lapic.advance(now);
-        }
-        match pause {
-            Some(pause) => return pause,
-            None if now >= slice_end => return Pause::SliceOver,
-            None => {}
+        v.counts.leave(exit.kind, visit.left);
+        let verdict = (exits.handler(exit.kind))(&exit, v);
+        let event = trace::Event::Exit {
+            guest,
+            level: Level::L1,
+            kind: exit.kind,
+            outcome: Outcome::from(&verdict),
+            rip: exit.rip,
+        };
+        ring.push(visit.left, event);
+        let pause = match verdict {
+            Verdict::Next => advance(v, &exit),
+            other => apply(v, &exit, other),
+        };
+        if pause.is_some() || visit.left >= deadline {
+            if let Some(pause) = look_at_the_clock(v, slice_end, pause) {
+                return pause;
+            }
+        } else if exit.kind == Kind::ExternalInterrupt {
+            // It may have been the timer, a little early.
+            armed = None;
         }
     }
 }
 
-/// Counts an exit and puts it into the trace.
+/// Has the engine exit when the first deadline comes, and returns it.
 #[inline]
-fn note(v: &mut Vcpu, ring: &Ring, exit: &Exit, outcome: Outcome, time: Range<u64>) {
-    v.counts.add(exit.kind, time.end.wrapping_sub(time.start));
-    ring.push(
-        time.start,
-        trace::Event::Exit {
-            guest: v.guest.number as u16,
-            level: Level::L1,
-            kind: exit.kind,
-            outcome,
-            rip: exit.rip,
-        },
-    );
+fn arm(v: &mut Vcpu, slice_end: u64, armed: &mut Option<u64>) -> u64 {
+    let timer = v.lapic.next_deadline();
+    let deadline = timer.map_or(slice_end, |timer| timer.min(slice_end));
+    if *armed != Some(deadline) {
+        v.engine.set_deadline(Some(deadline));
+        *armed = Some(deadline);
+    }
+    deadline
+}
+
+/// A deadline has passed, or the virtual CPU pauses.
+#[cold]
+fn look_at_the_clock(v: &mut Vcpu, slice_end: u64, pause: Option<Pause>) -> Option<Pause> {
+    let now = v.host.machine.now();
+    v.lapic.advance(now);
+    let pause = pause.or((now >= slice_end).then_some(Pause::SliceOver));
+    if pause.is_some() {
+        v.counts.enter(now);
+    }
+    pause
 }
 
 /// Carries out a verdict: the one place that advances RIP, injects and stops.
-#[inline]
+#[inline(never)]
 fn apply(v: &mut Vcpu, exit: &Exit, verdict: Verdict) -> Option<Pause> {
     match verdict {
         Verdict::Next => advance(v, exit),
@@ -113,22 +124,16 @@ fn advance(v: &mut Vcpu, exit: &Exit) -> Option<Pause> {
 /// STI and MOV SS and RFLAGS.RF end, and with RFLAGS.TF set a single-step #DB follows.
 #[inline]
 fn skip(v: &mut Vcpu, exit: &Exit, length: u8) -> Option<Pause> {
-    v.engine.skip(exit.rip.wrapping_add(u64::from(length)));
-    let rflags = Rflags::from_bits_retain(v.engine.reg(Reg::Rflags));
-    if rflags.intersects(Rflags::TF.union(Rflags::RF)) {
-        end_instruction(v, rflags);
+    if v.engine.skip(exit.rip.wrapping_add(u64::from(length))) {
+        single_step(v);
     }
     None
 }
 
 #[cold]
-fn end_instruction(v: &mut Vcpu, rflags: Rflags) {
-    v.engine
-        .set_reg(Reg::Rflags, rflags.difference(Rflags::RF).bits());
-    if rflags.contains(Rflags::TF) {
-        let single_step = exception::debug(v, Dr6::BS.bits());
-        v.engine.inject(single_step);
-    }
+fn single_step(v: &mut Vcpu) {
+    let event = exception::debug(v, Dr6::BS.bits());
+    v.engine.inject(event);
 }
 
 /// Delivers an event. When the exit came while another exception was being delivered, the two

@@ -5,7 +5,7 @@ use crate::exit::exception;
 use crate::exit::msr::PASSTHROUGH;
 use crate::guest::Guest;
 use crate::host::Host;
-use crate::machine::{Engine, Gpr, Reg};
+use crate::machine::{Engine, Gpr, Gprs, Reg};
 use crate::msrs::Msrs;
 use crate::trace::Counts;
 use alloc::boxed::Box;
@@ -26,6 +26,8 @@ pub enum Activity {
 pub struct Vcpu {
     /// The state that the engine holds.
     pub engine: Box<dyn Engine>,
+    /// The general-purpose registers but RSP.
+    pub gprs: Gprs,
     /// The guest that it belongs to.
     pub guest: Arc<Guest>,
     /// The machine.
@@ -52,6 +54,7 @@ impl Vcpu {
         engine.set_exception_intercepts(exception::INTERCEPTED);
         Self {
             engine,
+            gprs: Gprs::default(),
             guest,
             host,
             number: 0,
@@ -69,7 +72,7 @@ impl Vcpu {
         if register == Gpr::Rsp {
             self.engine.reg(Reg::Rsp)
         } else {
-            self.engine.gprs()[register]
+            self.gprs[register]
         }
     }
 
@@ -79,7 +82,7 @@ impl Vcpu {
         if register == Gpr::Rsp {
             self.engine.set_reg(Reg::Rsp, value);
         } else {
-            self.engine.gprs_mut()[register] = value;
+            self.gprs[register] = value;
         }
     }
 }

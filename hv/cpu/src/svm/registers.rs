@@ -8,7 +8,7 @@ use spec::msr::Efer;
 use spec::segment::AccessRights;
 use vmm::exit::Record;
 use vmm::machine::{
-    Engine, Event, Gprs, Interruptibility, Reg, Segment, SegmentRegister, TableRegister,
+    Engine, Event, Gprs, Interruptibility, Reg, Segment, SegmentRegister, TableRegister, Visit,
 };
 
 /// A limit beyond this one needs the granularity bit.
@@ -23,18 +23,10 @@ impl Engine for SvmVcpu {
         self.extended.save();
     }
 
-    fn run(&mut self) -> Record {
-        Record::Svm(self.run_guest())
-    }
-
-    #[inline]
-    fn gprs(&self) -> &Gprs {
-        &self.gprs
-    }
-
-    #[inline]
-    fn gprs_mut(&mut self) -> &mut Gprs {
-        &mut self.gprs
+    fn run(&mut self, gprs: &mut Gprs, record: &mut Record) -> Visit {
+        let (svm, visit) = self.run_guest(gprs);
+        *record = Record::Svm(svm);
+        visit
     }
 
     fn reg(&self, register: Reg) -> u64 {
@@ -145,12 +137,12 @@ impl Engine for SvmVcpu {
         self.vmcb.save.cpl
     }
 
-    #[inline]
-    fn skip(&mut self, rip: u64) {
+    fn skip(&mut self, rip: u64) -> bool {
         let flags = self.vmcb.save.rflags & !Rflags::RF.bits();
         self.vmcb.set_rflags(flags);
         self.vmcb.set_rip(rip);
         self.vmcb.set_interrupt_shadow(InterruptShadow::empty());
+        flags & Rflags::TF.bits() != 0
     }
 
     fn interruptibility(&self) -> Interruptibility {

@@ -9,7 +9,7 @@ use super::vmcb::{
 };
 use super::{on, switch};
 use crate::extended_state::ExtendedState;
-use crate::percpu;
+use crate::{percpu, tsc};
 use alloc::boxed::Box;
 use core::arch::asm;
 use spec::addr::Hpa;
@@ -17,7 +17,7 @@ use spec::cpuid::SvmEdx;
 use spec::exception::Vector;
 use spec::svm::exit::ExitCode;
 use vmm::exit::from_svm::SvmRecord;
-use vmm::machine::{Gpr, Gprs};
+use vmm::machine::{Gpr, Gprs, Visit};
 
 /// CR8 is the TPR of the local APIC, which vmm emulates.
 const CR8: u16 = 1 << 8;
@@ -30,7 +30,6 @@ const MACHINE_CHECK: u64 = ExitCode::EXCEPTION.0 + Vector::MC.0 as u64;
 /// A virtual CPU's VMCB and what VMRUN does not switch.
 pub(super) struct SvmVcpu {
     pub(super) vmcb: Vmcb,
-    pub(super) gprs: Gprs,
     pub(super) msr_map: Box<MsrMap>,
     pub(super) extended: ExtendedState,
     pub(super) features: SvmEdx,
@@ -59,7 +58,6 @@ impl SvmVcpu {
         vmcb.set_n_cr3(root.0);
         let mut new = Self {
             vmcb,
-            gprs: Gprs::default(),
             msr_map,
             extended: ExtendedState::new(),
             features,
@@ -104,21 +102,23 @@ impl SvmVcpu {
     }
 
     /// One VMRUN.
-    #[inline]
-    pub(super) fn enter(&mut self) -> SvmRecord {
-        self.vmcb.set_rax(self.gprs[Gpr::Rax]);
+    #[inline(always)]
+    fn enter(&mut self, gprs: &mut Gprs) -> Visit {
+        self.vmcb.set_rax(gprs[Gpr::Rax]);
         let address = self.vmcb.address();
+        let entered = tsc::now();
         // SAFETY: `load_here` found SVM enabled on this CPU and took its saved state; the VMCB is
         // ours, and its nested page tables are vmm's.
-        unsafe { switch::run(&mut self.gprs, address, self.host) }
-        self.gprs[Gpr::Rax] = self.vmcb.save.rax;
+        unsafe { switch::run_guest(gprs, address, self.host) }
+        let left = tsc::now();
+        gprs[Gpr::Rax] = self.vmcb.save.rax;
         self.vmcb.set_event(Event(0));
         self.vmcb.set_tlb_control(TlbControl::DO_NOTHING);
         self.vmcb.set_clean();
-        self.record()
+        Visit { entered, left }
     }
 
-    #[inline]
+    #[inline(always)]
     fn record(&self) -> SvmRecord {
         let control = &self.vmcb.control;
         let nrips = self.features.contains(SvmEdx::NRIPS);
@@ -133,30 +133,32 @@ impl SvmVcpu {
     }
 
     /// Runs the guest until an exit that concerns vmm.
-    #[inline]
-    pub(super) fn run_guest(&mut self) -> SvmRecord {
-        if self.nmi.is_idle() && self.injected.is_none() {
-            let record = self.enter();
-            if record.exit_code == MACHINE_CHECK {
-                take_machine_check();
-            }
-            return record;
+    #[inline(always)]
+    pub(super) fn run_guest(&mut self, gprs: &mut Gprs) -> (SvmRecord, Visit) {
+        if !self.nmi.is_idle() || self.injected.is_some() {
+            return self.run_watched(gprs);
         }
-        self.run_watched()
+        let visit = self.enter(gprs);
+        let record = self.record();
+        if record.exit_code == MACHINE_CHECK {
+            take_machine_check();
+        }
+        (record, visit)
     }
 
     /// The way of the rare cases: NMIs held back, or a software event that is being delivered.
     #[cold]
-    fn run_watched(&mut self) -> SvmRecord {
+    fn run_watched(&mut self, gprs: &mut Gprs) -> (SvmRecord, Visit) {
         loop {
             self.before_watched_entry();
-            let mut record = self.enter();
+            let visit = self.enter(gprs);
+            let mut record = self.record();
             if record.exit_code == MACHINE_CHECK {
                 take_machine_check();
             }
             self.after_software_event(&mut record);
             if let Some(record) = self.after_watched_exit(record) {
-                return record;
+                return (record, visit);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The world switch: the assembly around VMRUN.
 
-use core::arch::{asm, naked_asm};
+use core::arch::asm;
+use core::ptr::from_mut;
 use vmm::machine::Gprs;
 
 /// Saves this CPU's FS, GS, TR, LDTR, KernelGsBase, STAR and its like, and SYSENTER registers.
@@ -27,63 +28,63 @@ pub(super) unsafe fn save_state(state: u64) {
 /// # Safety
 /// SVM is enabled on this CPU; `vmcb` and `host` are physical addresses of a VMCB of ours, whose nested
 /// paging maps guest memory only, and of the page that [`save_state`] filled on this CPU.
-#[unsafe(naked)]
-pub(super) unsafe extern "sysv64" fn run(gprs: &mut Gprs, vmcb: u64, host: u64) {
-    naked_asm!(
-        "push rbp",
-        "push rbx",
-        "push r12",
-        "push r13",
-        "push r14",
-        "push r15",
-        "push rdx",
-        "push rdi",
-        "mov rax, rsi",
-        "clgi",
-        "sti",
-        "mov rcx, [rdi + 8 * 1]",
-        "mov rdx, [rdi + 8 * 2]",
-        "mov rbx, [rdi + 8 * 3]",
-        "mov rbp, [rdi + 8 * 5]",
-        "mov rsi, [rdi + 8 * 6]",
-        "mov r8,  [rdi + 8 * 8]",
-        "mov r9,  [rdi + 8 * 9]",
-        "mov r10, [rdi + 8 * 10]",
-        "mov r11, [rdi + 8 * 11]",
-        "mov r12, [rdi + 8 * 12]",
-        "mov r13, [rdi + 8 * 13]",
-        "mov r14, [rdi + 8 * 14]",
-        "mov r15, [rdi + 8 * 15]",
-        "mov rdi, [rdi + 8 * 7]",
-        "vmload rax",
-        "vmrun rax",
-        // The VM exit gives back our RAX: the VMCB.
-        "vmsave rax",
-        "pop rax",
-        "mov [rax + 8 * 1], rcx",
-        "mov [rax + 8 * 2], rdx",
-        "mov [rax + 8 * 3], rbx",
-        "mov [rax + 8 * 5], rbp",
-        "mov [rax + 8 * 6], rsi",
-        "mov [rax + 8 * 7], rdi",
-        "mov [rax + 8 * 8], r8",
-        "mov [rax + 8 * 9], r9",
-        "mov [rax + 8 * 10], r10",
-        "mov [rax + 8 * 11], r11",
-        "mov [rax + 8 * 12], r12",
-        "mov [rax + 8 * 13], r13",
-        "mov [rax + 8 * 14], r14",
-        "mov [rax + 8 * 15], r15",
-        "pop rax",
-        "vmload rax",
-        "cli",
-        "stgi",
-        "pop r15",
-        "pop r14",
-        "pop r13",
-        "pop r12",
-        "pop rbx",
-        "pop rbp",
-        "ret",
-    )
+#[inline(always)]
+pub(super) unsafe fn run_guest(gprs: &mut Gprs, vmcb: u64, host: u64) {
+    // SAFETY: the caller answers for the VMCB. The stack is ours again after the exit, and every
+    // register is declared but RBX and RBP, which the compiler does not give away.
+    unsafe {
+        asm!(
+            "push rbx",
+            "push rbp",
+            "push rdx",
+            "push rdi",
+            "clgi",
+            "sti",
+            "mov rcx, [rdi + 8 * 1]",
+            "mov rdx, [rdi + 8 * 2]",
+            "mov rbx, [rdi + 8 * 3]",
+            "mov rbp, [rdi + 8 * 5]",
+            "mov rsi, [rdi + 8 * 6]",
+            "mov r8,  [rdi + 8 * 8]",
+            "mov r9,  [rdi + 8 * 9]",
+            "mov r10, [rdi + 8 * 10]",
+            "mov r11, [rdi + 8 * 11]",
+            "mov r12, [rdi + 8 * 12]",
+            "mov r13, [rdi + 8 * 13]",
+            "mov r14, [rdi + 8 * 14]",
+            "mov r15, [rdi + 8 * 15]",
+            "mov rdi, [rdi + 8 * 7]",
+            "vmload rax",
+            "vmrun rax",
+            // The VM exit gives back our RAX: the VMCB.
+            "vmsave rax",
+            "pop rax",
+            "mov [rax + 8 * 1], rcx",
+            "mov [rax + 8 * 2], rdx",
+            "mov [rax + 8 * 3], rbx",
+            "mov [rax + 8 * 5], rbp",
+            "mov [rax + 8 * 6], rsi",
+            "mov [rax + 8 * 7], rdi",
+            "mov [rax + 8 * 8], r8",
+            "mov [rax + 8 * 9], r9",
+            "mov [rax + 8 * 10], r10",
+            "mov [rax + 8 * 11], r11",
+            "mov [rax + 8 * 12], r12",
+            "mov [rax + 8 * 13], r13",
+            "mov [rax + 8 * 14], r14",
+            "mov [rax + 8 * 15], r15",
+            "pop rax",
+            "vmload rax",
+            "cli",
+            "stgi",
+            "pop rbp",
+            "pop rbx",
+            inout("rax") vmcb => _,
+            inout("rdx") host => _,
+            inout("rdi") from_mut(gprs) => _,
+            out("rcx") _, out("rsi") _,
+            out("r8") _, out("r9") _, out("r10") _, out("r11") _,
+            out("r12") _, out("r13") _, out("r14") _, out("r15") _,
+        );
+    }
 }

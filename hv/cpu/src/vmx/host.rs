@@ -3,18 +3,16 @@
 use super::switch;
 use super::vmcs::Current;
 use crate::msr;
-use core::ptr::from_mut;
 use spec::msr::Msr;
 use spec::vmx::fields::*;
-use vmm::machine::Gprs;
 use x86::controlregs::{cr0, cr3, cr4};
 use x86::dtables::{DescriptorTablePointer, sgdt, sidt};
 use x86::segmentation::{self, SegmentSelector};
 use x86::task::tr;
 
-/// Writes the state of the CPU that calls; it is the same at every exit. VM exit sets the limits of
+/// Writes the state of the CPU that calls; but for HOST_RSP it is the same at every exit. VM exit sets the limits of
 /// GDTR and IDTR to 0xffff: nothing of ours relies on #GP from a descriptor behind their ends.
-pub(super) fn write(vmcs: &mut Current, gprs: &mut Gprs) {
+pub(super) fn write(vmcs: &mut Current) {
     let (gdt, idt) = table_bases();
     // SAFETY: reading control and segment registers at CPL 0 changes nothing.
     let (control, task) = unsafe { ((cr0().bits() as u64, cr3(), cr4().bits() as u64), tr()) };
@@ -34,7 +32,6 @@ pub(super) fn write(vmcs: &mut Current, gprs: &mut Gprs) {
     vmcs.write(HOST_IA32_SYSENTER_CS, 0);
     vmcs.write(HOST_IA32_SYSENTER_ESP, 0);
     vmcs.write(HOST_IA32_SYSENTER_EIP, 0);
-    vmcs.write(HOST_RSP, from_mut(gprs) as u64);
     vmcs.write(HOST_RIP, switch::exit_point as *const () as u64);
 }
 

@@ -8,7 +8,9 @@ use super::{Page, host, record, switch};
 use crate::extended_state::ExtendedState;
 use crate::{percpu, tsc};
 use alloc::boxed::Box;
+use core::ptr::from_mut;
 use spec::addr::Hpa;
+use spec::control_registers::Rflags;
 use spec::msr::{Efer, Msr};
 use spec::segment::AccessRights;
 use spec::vmx::controls::{EptVpidCap, Eptp, Primary, Secondary};
@@ -16,8 +18,9 @@ use spec::vmx::exit::{ExitReason, FullReason};
 use spec::vmx::fields::*;
 use spec::vmx::interruptibility::{ActivityState, Interruptibility as Field};
 use vmm::exit::Record;
+use vmm::exit::from_vmx::VmxRecord;
 use vmm::machine::{
-    Engine, Event, Gprs, Interruptibility, Reg, Segment, SegmentRegister, TableRegister,
+    Engine, Event, Gprs, Interruptibility, Reg, Segment, SegmentRegister, TableRegister, Visit,
 };
 
 /// The two I/O bitmaps: every port exits.
@@ -30,7 +33,6 @@ const WRITE_BITMAPS: usize = 2048 * 8;
 
 /// A virtual CPU on VMX.
 pub(super) struct VmxVcpu {
-    pub(super) gprs: Gprs,
     pub(super) vmcs: Vmcs,
     pub(super) capability: Capability,
     /// The primary controls as the VMCS has them.
@@ -45,16 +47,17 @@ pub(super) struct VmxVcpu {
     unswitched: Unswitched,
     deadline: Option<u64>,
     msr_bitmaps: Box<Page>,
+    /// HOST_RSP as the VMCS has it.
+    host_rsp: u64,
     eptp: u64,
     pub(super) vpid: Option<Vpid>,
 }
 
 impl VmxVcpu {
-    /// In the state after INIT. Boxed here, since HOST_RSP points into it.
+    /// In the state after INIT.
     pub(super) fn new(capability: &Capability, root: Hpa) -> Box<Self> {
         let accessed_dirty = capability.ept_vpid.contains(EptVpidCap::ACCESSED_DIRTY);
         let mut vcpu = Box::new(Self {
-            gprs: Gprs::default(),
             vmcs: Vmcs::new(capability.basic.revision()),
             capability: *capability,
             primary: capability.controls.primary,
@@ -66,6 +69,7 @@ impl VmxVcpu {
             unswitched: Unswitched::new(),
             deadline: None,
             msr_bitmaps: Page::filled(INTERCEPT_ALL),
+            host_rsp: 0,
             eptp: Eptp::new(root.0, accessed_dirty).0,
             vpid: capability.has_vpid().then(Vpid::new).flatten(),
         });
@@ -124,7 +128,7 @@ impl VmxVcpu {
 
     /// An exit with more to it than a record: what it asks of us before anybody looks at it.
     #[inline(never)]
-    fn settle(&mut self) -> Record {
+    fn settle(&mut self) -> VmxRecord {
         let vmcs = self.vmcs.current_mut();
         let record = record::read(vmcs);
         let reason = FullReason(record.reason);
@@ -135,7 +139,7 @@ impl VmxVcpu {
             ExitReason::PREEMPTION_TIMER => self.start_timer(),
             _ => self.settle_nmis(&record),
         }
-        Record::Vmx(record)
+        record
     }
 
     /// Counts down to the deadline. The value goes on where an exit stopped it, so the time that
@@ -164,7 +168,7 @@ impl Engine for VmxVcpu {
         let moved = self.unswitched.load();
         let vmcs = self.vmcs.load();
         if moved {
-            host::write(vmcs, &mut self.gprs);
+            host::write(vmcs);
             self.flush();
         }
     }
@@ -175,31 +179,29 @@ impl Engine for VmxVcpu {
         self.vmcs.clear();
     }
 
-    fn run(&mut self) -> Record {
+    fn run(&mut self, gprs: &mut Gprs, record: &mut Record) -> Visit {
         self.injecting = false;
         let vmcs = self.vmcs.current_mut();
-        // SAFETY: the VMCS is complete; `load` wrote HOST_RSP, the address of these registers, and
+        let registers = from_mut(gprs);
+        if self.host_rsp != registers as u64 {
+            self.host_rsp = registers as u64;
+            vmcs.write(HOST_RSP, self.host_rsp);
+        }
+        let entered = tsc::now();
+        // SAFETY: the VMCS is complete; HOST_RSP is the address of these registers, and `load` wrote
         // HOST_RIP. The guest reaches only what its EPT maps.
-        if !unsafe { switch::run_guest(&raw mut self.gprs, vmcs.is_launched()) } {
+        if !unsafe { switch::run_guest(registers, vmcs.is_launched()) } {
             vmcs.entry_failed();
         }
+        let left = tsc::now();
         match record::read_plain(vmcs) {
-            Some(record) => {
+            Some(plain) => {
                 vmcs.set_launched();
-                Record::Vmx(record)
+                *record = Record::Vmx(plain);
             }
-            None => self.settle(),
+            None => *record = Record::Vmx(self.settle()),
         }
-    }
-
-    #[inline]
-    fn gprs(&self) -> &Gprs {
-        &self.gprs
-    }
-
-    #[inline]
-    fn gprs_mut(&mut self) -> &mut Gprs {
-        &mut self.gprs
+        Visit { entered, left }
     }
 
     fn reg(&self, register: Reg) -> u64 {
@@ -249,13 +251,18 @@ impl Engine for VmxVcpu {
         AccessRights::from_bits_retain(self.vmcs.current().read(GUEST_SS_ACCESS_RIGHTS)).dpl()
     }
 
-    fn skip(&mut self, rip: u64) {
+    fn skip(&mut self, rip: u64) -> bool {
         let vmcs = self.vmcs.current_mut();
         let state = Field::from_bits_retain(vmcs.read(GUEST_INTERRUPTIBILITY_STATE));
         if state.intersects(Field::SHADOW) {
             vmcs.write(GUEST_INTERRUPTIBILITY_STATE, (state - Field::SHADOW).bits());
         }
         vmcs.write(GUEST_RIP, rip);
+        let flags = Rflags::from_bits_retain(vmcs.read(GUEST_RFLAGS));
+        if flags.contains(Rflags::RF) {
+            vmcs.write(GUEST_RFLAGS, (flags - Rflags::RF).bits());
+        }
+        flags.contains(Rflags::TF)
     }
 
     fn interruptibility(&self) -> Interruptibility {

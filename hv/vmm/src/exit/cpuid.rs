@@ -113,10 +113,10 @@ pub(super) const STATES: Xcr0 = Xcr0::X87
 
 /// CPUID.
 pub(super) fn cpuid(_: &Exit, v: &mut Vcpu) -> Verdict {
-    let gprs = v.engine.gprs();
+    let gprs = &v.gprs;
     let (leaf, subleaf) = (gprs[Gpr::Rax] as u32, gprs[Gpr::Rcx] as u32);
     let shown = show(v, leaf, subleaf);
-    let gprs = v.engine.gprs_mut();
+    let gprs = &mut v.gprs;
     gprs[Gpr::Rax] = shown.eax.into();
     gprs[Gpr::Rbx] = shown.ebx.into();
     gprs[Gpr::Rcx] = shown.ecx.into();

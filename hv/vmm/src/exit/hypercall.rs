@@ -12,19 +12,19 @@ pub(super) fn hypercall(_: &Exit, v: &mut Vcpu) -> Verdict {
     if v.engine.cpl() != 0 {
         return Verdict::UD;
     }
-    let gprs = v.engine.gprs();
+    let gprs = &v.gprs;
     let (number, first, second) = (gprs[Gpr::Rax], gprs[Gpr::Rdi], gprs[Gpr::Rsi]);
     let result = match Call::from_number(number) {
         Some(Call::Version) => Ok(VERSION),
         Some(Call::ConsoleWrite) => console_write(v, L1Gpa(first), second),
         Some(Call::Exit) => return Verdict::Stop(Stop::Exit(first)),
         Some(Call::Yield) => {
-            v.engine.gprs_mut()[Gpr::Rax] = 0;
+            v.gprs[Gpr::Rax] = 0;
             return Verdict::Yield;
         }
         None => Err(Error::NoSuchCall),
     };
-    v.engine.gprs_mut()[Gpr::Rax] = result.unwrap_or_else(Error::to_rax);
+    v.gprs[Gpr::Rax] = result.unwrap_or_else(Error::to_rax);
     Verdict::Next
 }
 

@@ -21,7 +21,7 @@ pub(super) fn io(x: &Exit, v: &mut Vcpu) -> Verdict {
 /// IN and OUT. A 32-bit IN clears the upper half of RAX, as every 32-bit result does.
 #[inline]
 fn register_io(io: Io, v: &mut Vcpu) -> Verdict {
-    let rax = v.engine.gprs()[Gpr::Rax];
+    let rax = v.gprs[Gpr::Rax];
     let mut bus = v.guest.bus.lock();
     if !io.input {
         return match bus.write(io.port, io.size, rax as u32) {
@@ -31,7 +31,7 @@ fn register_io(io: Io, v: &mut Vcpu) -> Verdict {
     }
     let value = u64::from(bus.read(io.port, io.size));
     drop(bus);
-    v.engine.gprs_mut()[Gpr::Rax] = match io.size {
+    v.gprs[Gpr::Rax] = match io.size {
         1 => rax & !0xff | value & 0xff,
         2 => rax & !0xffff | value & 0xffff,
         _ => value,

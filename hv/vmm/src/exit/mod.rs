@@ -30,6 +30,12 @@ pub enum Record {
     Svm(SvmRecord),
 }
 
+impl Default for Record {
+    fn default() -> Self {
+        Self::Svm(SvmRecord::default())
+    }
+}
+
 impl Record {
     /// The exit in neutral words.
     #[inline]

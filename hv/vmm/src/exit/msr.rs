@@ -29,10 +29,10 @@ struct Refused;
 
 /// RDMSR.
 pub(super) fn read(_: &Exit, v: &mut Vcpu) -> Verdict {
-    let msr = Msr(v.engine.gprs()[Gpr::Rcx] as u32);
+    let msr = Msr(v.gprs[Gpr::Rcx] as u32);
     match get(v, msr) {
         Ok(value) => {
-            let gprs = v.engine.gprs_mut();
+            let gprs = &mut v.gprs;
             gprs[Gpr::Rax] = value & 0xffff_ffff;
             gprs[Gpr::Rdx] = value >> 32;
             Verdict::Next
@@ -43,7 +43,7 @@ pub(super) fn read(_: &Exit, v: &mut Vcpu) -> Verdict {
 
 /// WRMSR.
 pub(super) fn write(_: &Exit, v: &mut Vcpu) -> Verdict {
-    let gprs = v.engine.gprs();
+    let gprs = &v.gprs;
     let msr = Msr(gprs[Gpr::Rcx] as u32);
     let value = gprs[Gpr::Rdx] << 32 | gprs[Gpr::Rax] & 0xffff_ffff;
     match set(v, msr, value) {

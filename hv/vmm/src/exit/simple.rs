@@ -9,7 +9,7 @@ use spec::control_registers::Xcr0;
 
 /// XSETBV (SDM 2D "XSETBV"): privilege level 0, register 0, states that exist.
 pub(super) fn xsetbv(_: &Exit, v: &mut Vcpu) -> Verdict {
-    let gprs = v.engine.gprs();
+    let gprs = &v.gprs;
     let register = gprs[Gpr::Rcx] as u32;
     let value = Xcr0::from_bits_retain(gprs[Gpr::Rdx] << 32 | gprs[Gpr::Rax] & 0xffff_ffff);
     if register != 0 || v.engine.cpl() != 0 || !value.is_valid(super::cpuid::supported_states(v)) {

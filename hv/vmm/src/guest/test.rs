@@ -64,7 +64,9 @@ fn load(request: &Request, seat: &Seat<'_>) -> Result<Vcpu, LoadError> {
         )));
     }
     let mut vcpu = seat.new_vcpu(&TEST, &request.path, space);
-    enter(&mut *vcpu.engine, mode, entry, &ram);
+    enter(&mut *vcpu.engine, mode, entry);
+    vcpu.gprs[Gpr::Rdi] = ram.size();
+    vcpu.gprs[Gpr::Rsi] = layout::ARGUMENTS;
     Ok(vcpu)
 }
 
@@ -154,7 +156,7 @@ mod access {
     pub(super) const DATA_16: u32 = 0x0093;
 }
 
-fn enter(engine: &mut dyn Engine, mode: Mode, entry: u64, ram: &GuestRam) {
+fn enter(engine: &mut dyn Engine, mode: Mode, entry: u64) {
     let (code, data) = match mode {
         Mode::Long => (flat(0x08, access::CODE_64), flat(0x10, access::DATA_32)),
         Mode::Protected => (flat(0x18, access::CODE_32), flat(0x10, access::DATA_32)),
@@ -198,8 +200,6 @@ fn enter(engine: &mut dyn Engine, mode: Mode, entry: u64, ram: &GuestRam) {
         layout::STACK_TOP
     };
     engine.set_reg(Reg::Rsp, if mode == Mode::Long { stack - 8 } else { stack });
-    engine.gprs_mut()[Gpr::Rdi] = ram.size();
-    engine.gprs_mut()[Gpr::Rsi] = layout::ARGUMENTS;
 }
 
 fn cr0(mode: Mode) -> Cr0 {

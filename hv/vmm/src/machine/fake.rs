@@ -3,7 +3,7 @@
 
 use super::{
     Capabilities, CpuidResult, Engine, Event, Gpr, Gprs, Interruptibility, Machine, Memory,
-    NestedFormat, Reg, Segment, SegmentRegister, TableRegister,
+    NestedFormat, Reg, Segment, SegmentRegister, TableRegister, Visit,
 };
 use crate::exit::table::Verdict;
 use crate::exit::{Exit, Record};
@@ -97,8 +97,9 @@ impl Machine for FakeMachine {
         self.capabilities
     }
 
+    /// One that cannot be entered; a [`Fixture`] puts its own in the place.
     fn new_engine(&self, _root: Hpa) -> Box<dyn Engine> {
-        Box::new(FakeEngine::new(Vec::new()))
+        Box::new(FakeEngine::new(Self::leak(), Vec::new()))
     }
 
     fn cpuid(&self, leaf: u32, subleaf: u32) -> CpuidResult {
@@ -151,8 +152,8 @@ pub(crate) struct Told {
 
 /// An engine whose VM entries a test writes down beforehand.
 pub(crate) struct FakeEngine {
+    machine: &'static FakeMachine,
     entries: VecDeque<Entry>,
-    gprs: Gprs,
     regs: BTreeMap<u8, u64>,
     segments: [Segment; 8],
     gdtr: TableRegister,
@@ -163,10 +164,10 @@ pub(crate) struct FakeEngine {
 
 impl FakeEngine {
     /// 64-bit code at CPL 0, with paging off underneath: linear addresses are guest-physical ones.
-    fn new(entries: Vec<Entry>) -> Self {
+    fn new(machine: &'static FakeMachine, entries: Vec<Entry>) -> Self {
         let mut engine = Self {
+            machine,
             entries: entries.into(),
-            gprs: Gprs::default(),
             regs: BTreeMap::new(),
             segments: [flat(0xc093); 8],
             gdtr: TableRegister::default(),
@@ -199,19 +200,15 @@ impl Engine for FakeEngine {
 
     fn unload(&mut self) {}
 
-    fn run(&mut self) -> Record {
+    fn run(&mut self, _: &mut Gprs, record: &mut Record) -> Visit {
         let mut entry = self.entries.pop_front().expect("no more VM entries");
-        let record = entry(self);
+        let entered = self.machine.now();
+        *record = entry(self);
         self.told.lock().injected = None;
-        record
-    }
-
-    fn gprs(&self) -> &Gprs {
-        &self.gprs
-    }
-
-    fn gprs_mut(&mut self) -> &mut Gprs {
-        &mut self.gprs
+        Visit {
+            entered,
+            left: self.machine.now(),
+        }
     }
 
     fn reg(&self, register: Reg) -> u64 {
@@ -254,9 +251,12 @@ impl Engine for FakeEngine {
         (self.segment(SegmentRegister::Ss).access >> 5 & 3) as u8
     }
 
-    fn skip(&mut self, rip: u64) {
+    fn skip(&mut self, rip: u64) -> bool {
         self.state.shadow = false;
         self.set_reg(Reg::Rip, rip);
+        let flags = Rflags::from_bits_retain(self.reg(Reg::Rflags)) - Rflags::RF;
+        self.set_reg(Reg::Rflags, flags.bits());
+        flags.contains(Rflags::TF)
     }
 
     fn interruptibility(&self) -> Interruptibility {
@@ -332,7 +332,7 @@ impl Fixture {
             program: &[],
             modules: &[],
         };
-        let engine = FakeEngine::new(entries);
+        let engine = FakeEngine::new(machine, entries);
         let told = engine.told.clone();
         let mut v = seat.new_vcpu(&TEST, "fake", space);
         v.engine = Box::new(engine);

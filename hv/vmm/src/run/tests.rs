@@ -7,7 +7,7 @@ use crate::machine::fake::{Entry, FakeEngine, FakeMachine, Fixture};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering::Relaxed;
-use spec::control_registers::Dr6;
+use spec::control_registers::{Dr6, Rflags};
 
 /// When slices end: far away.
 const FAR: u64 = 1 << 40;
@@ -123,7 +123,7 @@ fn single_step_follows_an_instruction_that_we_carried_out() {
 fn real_mode_pushes_no_error_codes() {
     let bare = injected(Some(Event::exception(13, None)));
     let mut f = Fixture::with_entries(Vec::from([plain(RDMSR, 2), look(bare, END)])).in_real_mode();
-    f.v.engine.gprs_mut()[crate::machine::Gpr::Rcx] = 0x1234_5678;
+    f.v.gprs[crate::machine::Gpr::Rcx] = 0x1234_5678;
     go(&mut f);
     assert_eq!(f.v.engine.reg(Reg::Rip), Fixture::CODE, "a fault");
 }
@@ -208,7 +208,7 @@ fn a_timer_interrupt_waits_for_the_window() {
     const WHEN: u64 = 2_000_000;
     let mut f = timed(Vec::new(), WHEN);
     let machine = f.machine;
-    let mut engine = Fixture::with_entries(Vec::from([
+    let entries = Vec::from([
         tick(machine, WHEN, PREEMPTION_TIMER),
         Box::new(move |engine: &mut FakeEngine| {
             let told = engine.told.lock();
@@ -225,7 +225,8 @@ fn a_timer_interrupt_waits_for_the_window() {
             })
         }),
         look(injected(Some(Event::interrupt(0x40))), END),
-    ]));
+    ]);
+    let mut engine = Fixture::on(machine, entries);
     core::mem::swap(&mut f.v.engine, &mut engine.v.engine);
     assert_eq!(
         run(&mut f.v, FAR, &Ring::new()),

@@ -3,10 +3,15 @@
 use crate::exit::Kind;
 use core::fmt;
 
-/// How often each kind of exit happened to a virtual CPU, and the TSC ticks between VM exit and
-/// the decision.
+/// How often each kind of exit happened to a virtual CPU, and the TSC ticks from the VM exit to
+/// the next VM entry.
 #[derive(Clone, Copy, Debug)]
-pub struct Counts([Row; Kind::COUNT]);
+pub struct Counts {
+    rows: [Row; Kind::COUNT],
+    /// The last exit, and since when its ticks count.
+    last: Kind,
+    since: u64,
+}
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Row {
@@ -16,30 +21,47 @@ struct Row {
 
 impl Default for Counts {
     fn default() -> Self {
-        Self([Row::default(); Kind::COUNT])
+        Self {
+            rows: [Row::default(); Kind::COUNT],
+            last: Kind::Other,
+            since: 0,
+        }
     }
 }
 
 impl Counts {
-    /// Counts one exit.
+    /// Counts an exit.
     #[inline]
-    pub fn add(&mut self, kind: Kind, ticks: u64) {
-        let row = &mut self.0[kind as usize];
-        row.exits += 1;
+    pub fn leave(&mut self, kind: Kind, now: u64) {
+        self.rows[kind as usize].exits += 1;
+        self.last = kind;
+        self.since = now;
+    }
+
+    /// Counts the ticks since the last exit: the guest runs again, or waits.
+    #[inline]
+    pub fn enter(&mut self, now: u64) {
+        let ticks = now.wrapping_sub(self.since);
+        let row = &mut self.rows[self.last as usize];
         row.ticks = row.ticks.wrapping_add(ticks);
+    }
+
+    /// The ticks until now are not the last exit's: the guest waited.
+    pub fn resume(&mut self, now: u64) {
+        self.since = now;
     }
 
     /// How many exits of this kind there were.
     #[must_use]
     pub fn exits(&self, kind: Kind) -> u64 {
-        self.0[kind as usize].exits
+        self.rows[kind as usize].exits
     }
 
     /// Writes the table, a line for each kind that happened, the most ticks first.
     pub fn write_table(&self, mut line: impl FnMut(fmt::Arguments<'_>)) {
         let mut rows = [(Kind::Other, Row::default()); Kind::COUNT];
         for (slot, &kind) in rows.iter_mut().zip(Kind::ALL) {
-            *slot = (kind, self.0[kind as usize]);
+            *slot = (kind, self.rows[kind as usize]);
         }
         rows.sort_unstable_by_key(|(kind, row)| (core::cmp::Reverse(row.ticks), *kind));
         line(format_args!(
@@ -67,9 +89,16 @@ mod tests {
     #[test]
     fn the_table_names_what_happened_and_nothing_else() {
         let mut counts = Counts::default();
-        counts.add(Kind::Hlt, 10);
-        counts.add(Kind::Cpuid, 100);
-        counts.add(Kind::Cpuid, 51);
+        for (kind, left, entered) in [
+            (Kind::Hlt, 5, 15),
+            (Kind::Cpuid, 20, 120),
+            (Kind::Cpuid, 130, 180),
+        ] {
+            counts.leave(kind, left);
+            counts.enter(entered);
+        }
+        counts.resume(500);
+        counts.enter(501);
         let mut lines: Vec<String> = Vec::new();
         counts.write_table(|text| lines.push(format!("{text}")));
         let words: Vec<Vec<&str>> = lines

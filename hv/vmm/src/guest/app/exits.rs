@@ -97,8 +97,8 @@ fn enter(v: &mut Vcpu, entry: &EntryState) {
     engine.set_reg(Reg::Rip, entry.rip);
     engine.set_reg(Reg::Rsp, entry.rsp);
     engine.set_reg(Reg::Rflags, entry.rflags);
-    *engine.gprs_mut() = Gprs::default();
     engine.set_exception_intercepts(u32::MAX);
+    v.gprs = Gprs::default();
 }
 
 fn enter_segments(engine: &mut dyn Engine, entry: &EntryState) {
@@ -149,12 +149,12 @@ impl Guest {
 fn system_call(_: &Exit, v: &mut Vcpu) -> Verdict {
     let Vcpu {
         engine,
+        gprs,
         guest,
         host,
         number,
         ..
     } = v;
-    let gprs = engine.gprs();
     let (call, args) = (
         gprs[Gpr::Rax],
         [
@@ -182,7 +182,7 @@ fn system_call(_: &Exit, v: &mut Vcpu) -> Verdict {
     }
     match outcome {
         Outcome::Return(value) => {
-            engine.gprs_mut()[Gpr::Rax] = value;
+            gprs[Gpr::Rax] = value;
             Verdict::Next
         }
         Outcome::Exit(status) => Verdict::Stop(Stop::Exit(status.into())),
