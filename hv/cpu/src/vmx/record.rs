@@ -9,18 +9,27 @@ use spec::vmx::exit::{
 use spec::vmx::fields::*;
 use vmm::exit::from_vmx::VmxRecord;
 
-/// The record of an exit whose reason defines the instruction length and nothing more, which is
-/// the common case; `None` for the others.
+/// The record of an exit whose reason defines the instruction length and nothing more, or of IN and
+/// OUT, which are the common cases; `None` for the others.
 #[inline(always)]
 pub(super) fn read_plain(vmcs: &Current) -> Option<VmxRecord> {
     let reason = vmcs.read(EXIT_REASON);
-    if fields_of(FullReason(reason).basic()) != Valid::INSTRUCTION_LENGTH {
-        return None;
+    let basic = FullReason(reason).basic();
+    let mut qualification = 0;
+    if fields_of(basic) != Valid::INSTRUCTION_LENGTH {
+        if basic != ExitReason::IO_INSTRUCTION {
+            return None;
+        }
+        qualification = vmcs.read(EXIT_QUALIFICATION);
+        if IoQualification(qualification).string() {
+            return None;
+        }
     }
     Some(VmxRecord {
         reason,
         rip: vmcs.read(GUEST_RIP),
         instruction_length: vmcs.read(EXIT_INSTRUCTION_LENGTH),
+        qualification,
         ..VmxRecord::default()
     })
 }

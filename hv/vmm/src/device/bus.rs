@@ -88,6 +88,7 @@ impl Bus {
         }
     }
 
+    #[inline(never)]
     fn read_split(&mut self, port: u16, size: u8) -> u32 {
         if size == 1 {
             return self
@@ -112,6 +113,7 @@ impl Bus {
         }
     }
 
+    #[inline(never)]
     fn write_split(&mut self, port: u16, size: u8, value: u32) -> Effect {
         let mut effect = Effect::None;
         for n in 0..size {

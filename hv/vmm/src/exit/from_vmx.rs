@@ -44,7 +44,10 @@ pub fn decode(record: &VmxRecord) -> Exit {
     let reason = FullReason(record.reason).basic();
     let valid = fields_of(reason);
     if valid != Valid::INSTRUCTION_LENGTH {
-        return with_information(record, reason, valid);
+        return match port(record, reason) {
+            Some(exit) => exit,
+            None => with_information(record, reason, valid),
+        };
     }
     let kind = KINDS[usize::from(reason.0)];
     Exit {
@@ -67,6 +70,31 @@ static KINDS: [Kind; TABLE.len()] = {
     kinds
 };
 
+/// IN and OUT, the exits that guests make most: never met while an event is delivered.
+#[inline]
+fn port(record: &VmxRecord, reason: ExitReason) -> Option<Exit> {
+    let qualification = IoQualification(record.qualification);
+    if reason != ExitReason::IO_INSTRUCTION || qualification.string() {
+        return None;
+    }
+    Some(Exit {
+        kind: Kind::Io,
+        rip: record.rip,
+        length: record.instruction_length as u8,
+        detail: Detail::Io(Io {
+            port: qualification.port(),
+            size: qualification.size(),
+            input: qualification.is_in(),
+            string: false,
+            rep: false,
+            address_size: None,
+            segment: None,
+        }),
+        vectoring: None,
+    })
+}
+
+#[inline(never)]
 fn with_information(record: &VmxRecord, reason: ExitReason, valid: Valid) -> Exit {
     let (kind, detail) = match reason {
         ExitReason::EXCEPTION_OR_NMI => exception(record),
@@ -236,18 +264,18 @@ fn dr_access(record: &VmxRecord) -> Detail {
     }
 }
 
+/// INS and OUTS.
 fn io(record: &VmxRecord) -> Detail {
     let qualification = IoQualification(record.qualification);
-    let string = qualification.string();
     let information = InstructionInformation(record.instruction_info);
     Detail::Io(Io {
         port: qualification.port(),
         size: qualification.size(),
         input: qualification.is_in(),
-        string,
+        string: true,
         rep: qualification.rep(),
-        address_size: string.then(|| (information.address_bits() / 8) as u8),
-        segment: (string && !qualification.is_in()).then(|| information.segment()),
+        address_size: Some((information.address_bits() / 8) as u8),
+        segment: (!qualification.is_in()).then(|| information.segment()),
     })
 }
 

@@ -35,13 +35,6 @@ fn outside_ram(x: &Exit, v: &mut Vcpu, fault: NestedFault) -> Verdict {
             ),
         );
     }
-    if fetch::is_nowhere(v) {
-        return simple::stop(
-            v,
-            x,
-            "instruction fetch from guest-physical memory that is not there",
-        );
-    }
     match fetch::instruction(v).and_then(|i| Ok((i.len() as u8, execute(v, &i)?))) {
         Ok((length, Progress::Done)) => Verdict::NextBy(length),
         Ok((_, Progress::Partly)) => Verdict::NextBy(0),
@@ -51,6 +44,10 @@ fn outside_ram(x: &Exit, v: &mut Vcpu, fault: NestedFault) -> Verdict {
                 fault.gpa
             );
             simple::stop(v, x, &what)
+        }
+        Err(_) if fetch::is_nowhere(v) => {
+            let what = "instruction fetch from guest-physical memory that is not there";
+            simple::stop(v, x, what)
         }
         Err(event) => Verdict::Inject(event),
     }
