@@ -91,6 +91,12 @@ macro_rules! check_raises {
 
 #[panic_handler]
 fn panic(why: &core::panic::PanicInfo) -> ! {
+    static PANICKING: Single<bool> = Single::new(false);
+    // A guest whose memory is garbage may panic while it prints.
+    if PANICKING.load() {
+        exit(PANICKED);
+    }
+    PANICKING.store(true);
     println!("panic: {why}");
     exit(PANICKED)
 }
