@@ -79,11 +79,8 @@ fn time() {
     check!("RDTSC never goes back", monotonic);
     let has_rdtscp = machine::cpuid(0x8000_0001).edx >> 27 & 1 == 1;
     let raised = attempt!("rdtscp", out("eax") _, out("edx") _, out("ecx") _);
-    check_eq!(
-        "RDTSCP as CPUID says",
-        raised.map(|e| e.vector),
-        (!has_rdtscp).then_some(UD)
-    );
+    // What CPUID hides need not raise #UD: SVM's RDTSCP works all the same.
+    check!("RDTSCP, if CPUID shows it", !has_rdtscp || raised.is_none());
 }
 
 fn tables() {
