@@ -166,3 +166,6 @@ impl fmt::Display for Ending<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -158,6 +158,14 @@ fn show(v: &Vcpu, number: u32, subleaf: u32) -> CpuidResult {
         leaf::TOPOLOGY | leaf::TOPOLOGY_V2 => topology(v, subleaf),
         leaf::XSAVE => xsave(v, subleaf),
         leaf::HYPERVISOR..=leaf::HYPERVISOR_LAST => hypervisor(v, number),
+        leaf::EXTENDED.. => extended(v, number, subleaf),
+        _ => CpuidResult::default(),
+    }
+}
+
+fn extended(v: &Vcpu, number: u32, subleaf: u32) -> CpuidResult {
+    let real = |leaf| v.host.machine.cpuid(leaf, subleaf);
+    match number {
         leaf::EXTENDED => {
             let r = real(number);
             CpuidResult {
@@ -173,12 +181,12 @@ fn show(v: &Vcpu, number: u32, subleaf: u32) -> CpuidResult {
                 ..r
             }
         }
-        0x8000_0002..=0x8000_0006 => real(number),
-        0x8000_0007 => CpuidResult {
+        leaf::BRAND..=leaf::L2_CACHE => real(number),
+        leaf::INVARIANT_TSC => CpuidResult {
             edx: real(number).edx & PowerEdx::INVARIANT_TSC.bits(),
             ..CpuidResult::default()
         },
-        0x8000_0008 => CpuidResult {
+        leaf::ADDRESS_SIZES => CpuidResult {
             eax: real(number).eax & 0xffff,
             ..CpuidResult::default()
         },
@@ -310,3 +318,6 @@ fn hypervisor(v: &Vcpu, number: u32) -> CpuidResult {
         _ => CpuidResult::default(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -222,3 +222,6 @@ fn set_cr8(v: &mut Vcpu, value: u64) -> Result<(), Event> {
     v.lapic.set_cr8(value as u8);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

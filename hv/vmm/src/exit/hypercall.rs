@@ -38,3 +38,6 @@ fn console_write(v: &Vcpu, at: L1Gpa, length: u64) -> Result<u64, Error> {
     v.guest.console.write(text);
     Ok(length)
 }
+
+#[cfg(test)]
+mod tests;

@@ -78,7 +78,7 @@ fn walk(io: Io, v: &mut Vcpu) -> Result<Walk, Event> {
         (true, _) => Some(SegmentRegister::Es),
         (false, segment) => segment.and_then(SegmentRegister::from_number),
     };
-    if let (Some(address_size), Some(source)) = (io.address_size, source) {
+    if let (Some(address_size @ (2 | 4 | 8)), Some(source)) = (io.address_size, source) {
         return Ok(Walk {
             size: io.size,
             address_size,

@@ -71,7 +71,7 @@ fn get(v: &mut Vcpu, msr: Msr) -> Result<u64, Refused> {
         Msr::IA32_EFER => v.engine.reg(Reg::Efer),
         Msr::IA32_APIC_BASE => v.lapic.base(),
         Msr(FIRST_X2APIC..=LAST_X2APIC) => return x2apic_read(v, msr),
-        Msr::IA32_TSC_DEADLINE => v.lapic.tsc_deadline(),
+        Msr::IA32_TSC_DEADLINE => tsc_deadline(v),
         Msr::IA32_TIME_STAMP_COUNTER => v.host.machine.now().wrapping_add(v.msrs.tsc_offset),
         Msr::IA32_PAT => v.engine.reg(Reg::Pat),
         Msr::IA32_MTRRCAP => MTRRCAP,
@@ -98,12 +98,12 @@ fn set(v: &mut Vcpu, msr: Msr, value: u64) -> Result<(), Refused> {
         Msr::IA32_EFER => return set_efer(v, value),
         Msr::IA32_APIC_BASE => return v.lapic.set_base(value).map_err(|_| Refused),
         Msr(FIRST_X2APIC..=LAST_X2APIC) => return x2apic_write(v, msr, value),
-        Msr::IA32_TSC_DEADLINE => v
-            .lapic
-            .set_tsc_deadline(value.wrapping_sub(v.msrs.tsc_offset)),
+        Msr::IA32_TSC_DEADLINE => set_tsc_deadline(v, value),
         Msr::IA32_TIME_STAMP_COUNTER => {
+            let deadline = tsc_deadline(v);
             v.msrs.tsc_offset = value.wrapping_sub(v.host.machine.now());
             v.engine.set_tsc_offset(v.msrs.tsc_offset);
+            set_tsc_deadline(v, deadline);
         }
         Msr::IA32_PAT => store_if(is_pat(value), || v.engine.set_reg(Reg::Pat, value))?,
         Msr::IA32_MTRR_DEF_TYPE => {
@@ -144,7 +144,23 @@ fn fixed_range(msr: Msr) -> Option<usize> {
     FIXED_RANGES.iter().position(|&fixed| fixed == msr)
 }
 
-/// IA32_TSC_DEADLINE and the timer count in the guest's TSC, which is ours plus the offset.
+/// In the guest's TSC, which is ours plus the offset. 0 is none.
+fn tsc_deadline(v: &Vcpu) -> u64 {
+    match v.lapic.tsc_deadline() {
+        0 => 0,
+        ours => ours.wrapping_add(v.msrs.tsc_offset),
+    }
+}
+
+fn set_tsc_deadline(v: &mut Vcpu, deadline: u64) {
+    let now = v.host.machine.now();
+    let left = deadline.saturating_sub(now.wrapping_add(v.msrs.tsc_offset));
+    v.lapic.set_tsc_deadline(match deadline {
+        0 => 0,
+        _ => now.saturating_add(left),
+    });
+}
+
 fn x2apic_read(v: &mut Vcpu, msr: Msr) -> Result<u64, Refused> {
     if !v.lapic.is_x2apic() {
         return Err(Refused);
@@ -205,3 +221,6 @@ fn is_variable_range(slot: usize, value: u64, physical_address_bits: u8) -> bool
         _ => value & !(address | VALID) == 0,
     }
 }
+
+#[cfg(test)]
+mod tests;

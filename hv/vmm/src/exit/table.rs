@@ -98,3 +98,6 @@ pub const fn exit_table(rows: &[(Kind, Handler)]) -> ExitTable {
     }
     ExitTable(handlers)
 }
+
+#[cfg(test)]
+mod tests;

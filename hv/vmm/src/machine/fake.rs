@@ -2,30 +2,29 @@
 //! VM entries it makes, are there to be looked at.
 
 use super::{
-    Capabilities, CpuidResult, Engine, Event, Gpr, Gprs, Interruptibility, Machine, Memory,
+    Capabilities, CpuidResult, Engine, Event, Gprs, Interruptibility, Machine, Memory,
     NestedFormat, Reg, Segment, SegmentRegister, TableRegister, Visit,
 };
-use crate::exit::table::Verdict;
-use crate::exit::{Exit, Record};
-use crate::guest::{Seat, test::TEST};
+use crate::exit::Record;
 use crate::host::Host;
 use crate::memory::Frames;
 use crate::memory::testing::VecMemory;
-use crate::vcpu::Vcpu;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use spec::addr::{Hpa, L1Gpa};
+use spec::addr::Hpa;
 use spec::control_registers::{Cr0, Cr4, Rflags};
 use spec::msr::Efer;
 use spin::Mutex;
 
+mod fixture;
+
+pub(crate) use fixture::{Fixture, GUEST_RAM};
+
 /// How much memory the machine has.
 const MEMORY: u64 = 8 << 20;
-/// How much RAM [`Fixture`]'s guest has.
-pub(crate) const GUEST_RAM: u64 = 2 << 20;
 
 /// A machine whose clock moves when it is told to.
 pub(crate) struct FakeMachine {
@@ -176,6 +175,7 @@ impl FakeEngine {
             told: Arc::default(),
         };
         engine.set_segment(SegmentRegister::Cs, flat(0xa09b));
+        engine.set_segment(SegmentRegister::Tr, flat(0x8b));
         engine.set_reg(Reg::Cr0, (Cr0::PE | Cr0::ET).bits());
         engine.set_reg(Reg::Cr4, Cr4::PAE.bits());
         engine.set_reg(Reg::Efer, (Efer::LME | Efer::LMA | Efer::NXE).bits());
@@ -299,106 +299,5 @@ impl Engine for FakeEngine {
 
     fn flush_nested(&mut self) {
         self.told.lock().flushes += 1;
-    }
-}
-
-/// A test guest with its machine: 64-bit code at CPL 0, RIP at [`Fixture::CODE`].
-pub(crate) struct Fixture {
-    pub(crate) v: Vcpu,
-    pub(crate) machine: &'static FakeMachine,
-    pub(crate) told: Arc<Mutex<Told>>,
-}
-
-impl Fixture {
-    pub(crate) const CODE: u64 = 0x1000;
-
-    pub(crate) fn new() -> Self {
-        Self::with_entries(Vec::new())
-    }
-
-    /// A guest whose engine makes these VM entries.
-    pub(crate) fn with_entries(entries: Vec<Entry>) -> Self {
-        Self::on(FakeMachine::leak(), entries)
-    }
-
-    /// The same, on this machine.
-    pub(crate) fn on(machine: &'static FakeMachine, entries: Vec<Entry>) -> Self {
-        let host = machine.leak_host();
-        let space = host.new_space(GUEST_RAM).unwrap();
-        let seat = Seat {
-            host,
-            number: 1,
-            shares_console: false,
-            program: &[],
-            modules: &[],
-        };
-        let engine = FakeEngine::new(machine, entries);
-        let told = engine.told.clone();
-        let mut v = seat.new_vcpu(&TEST, "fake", space);
-        v.engine = Box::new(engine);
-        v.engine.set_reg(Reg::Rip, Self::CODE);
-        Self { v, machine, told }
-    }
-
-    /// With this code at RIP.
-    pub(crate) fn with_code(code: &[u8]) -> Self {
-        let fixture = Self::new();
-        fixture.write(Self::CODE, code);
-        fixture
-    }
-
-    pub(crate) fn write(&self, at: u64, bytes: &[u8]) {
-        self.v.guest.ram.write(L1Gpa(at), bytes).unwrap();
-    }
-
-    pub(crate) fn read<const N: usize>(&self, at: u64) -> [u8; N] {
-        let mut bytes = [0; N];
-        self.v.guest.ram.read(L1Gpa(at), &mut bytes).unwrap();
-        bytes
-    }
-
-    pub(crate) fn gpr(&self, register: Gpr) -> u64 {
-        self.v.gpr(register)
-    }
-
-    /// Sets registers, and returns itself.
-    pub(crate) fn with(mut self, registers: &[(Gpr, u64)]) -> Self {
-        for &(register, value) in registers {
-            self.v.set_gpr(register, value);
-        }
-        self
-    }
-
-    /// What the guest's kind decides about an exit.
-    pub(crate) fn decide(&mut self, exit: &Exit) -> Verdict {
-        (self.v.guest.kind.exits.handler(exit.kind))(exit, &mut self.v)
-    }
-
-    /// Makes the code 32-bit.
-    pub(crate) fn in_protected_mode(mut self) -> Self {
-        self.v.engine.set_reg(Reg::Efer, 0);
-        self.load_segments(flat(0xc09b), flat(0xc093));
-        self
-    }
-
-    /// Makes the code real-mode code.
-    pub(crate) fn in_real_mode(mut self) -> Self {
-        const LIMIT: u32 = 0xffff;
-        self.v.engine.set_reg(Reg::Efer, 0);
-        self.v.engine.set_reg(Reg::Cr0, Cr0::ET.bits());
-        let segment = |access| Segment {
-            limit: LIMIT,
-            ..flat(access)
-        };
-        self.load_segments(segment(0x9b), segment(0x93));
-        self
-    }
-
-    fn load_segments(&mut self, code: Segment, data: Segment) {
-        use SegmentRegister::{Cs, Ds, Es, Fs, Gs, Ss};
-        self.v.engine.set_segment(Cs, code);
-        for register in [Ds, Es, Fs, Gs, Ss] {
-            self.v.engine.set_segment(register, data);
-        }
     }
 }

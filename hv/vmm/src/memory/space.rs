@@ -127,3 +127,6 @@ impl Drop for Space {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -271,3 +271,6 @@ pub fn protect<F: Format>(
     tables.write_entry(leaf.entry_at, F::leaf(page, leaf.level, rights))?;
     Some(leaf)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+use super::*;
+use crate::exit::{Detail, Kind};
+use crate::machine::fake::Fixture;
+
+const ONES: CpuidResult = CpuidResult {
+    eax: u32::MAX,
+    ebx: u32::MAX,
+    ecx: u32::MAX,
+    edx: u32::MAX,
+};
+
+/// A guest on a machine whose leaves are all ones.
+fn rich() -> Fixture {
+    let f = Fixture::new();
+    for leaf in (0..0x30).chain(0x8000_0000..0x8000_0030) {
+        for subleaf in 0..3 {
+            f.machine.leaves.lock().insert((leaf, subleaf), ONES);
+        }
+    }
+    f
+}
+
+fn ask(f: &mut Fixture, leaf: u32, subleaf: u32) -> CpuidResult {
+    let all = u64::MAX << 32;
+    f.v.set_gpr(Gpr::Rax, all | u64::from(leaf));
+    f.v.set_gpr(Gpr::Rcx, all | u64::from(subleaf));
+    let exit = Exit {
+        kind: Kind::Cpuid,
+        rip: 0,
+        length: 2,
+        detail: Detail::None,
+        vectoring: None,
+    };
+    assert_eq!(f.decide(&exit), Verdict::Next);
+    let [eax, ebx, ecx, edx] = [Gpr::Rax, Gpr::Rbx, Gpr::Rcx, Gpr::Rdx]
+        .map(|register| u32::try_from(f.gpr(register)).expect("the upper halves are cleared"));
+    CpuidResult { eax, ebx, ecx, edx }
+}
+
+#[test]
+fn what_we_do_not_carry_is_hidden() {
+    let mut f = rich();
+    let one = ask(&mut f, 1, 0);
+    let hidden =
+        Leaf1Ecx::VMX | Leaf1Ecx::SMX | Leaf1Ecx::MONITOR | Leaf1Ecx::PCID | Leaf1Ecx::PDCM;
+    assert_eq!(one.ecx & hidden.bits(), 0);
+    assert_eq!(
+        one.edx & (Leaf1Edx::DS | Leaf1Edx::ACPI | Leaf1Edx::HTT).bits(),
+        0
+    );
+    let seven = ask(&mut f, 7, 0);
+    assert_eq!(seven.eax, 0);
+    assert_eq!(
+        seven.ebx & (Leaf7Ebx::INVPCID | Leaf7Ebx::SGX | Leaf7Ebx::RTM).bits(),
+        0
+    );
+    assert_eq!(
+        seven.ecx & (Leaf7Ecx::LA57 | Leaf7Ecx::PKU | Leaf7Ecx::RDPID).bits(),
+        0
+    );
+    let extended = ask(&mut f, 0x8000_0001, 0);
+    assert_eq!(extended.ecx & ExtendedEcx::SVM.bits(), 0);
+    assert_eq!(extended.edx & ExtendedEdx::RDTSCP.bits(), 0);
+    for leaf in [
+        5,
+        6,
+        0xa,
+        0xf,
+        0x10,
+        0x12,
+        0x14,
+        0x15,
+        0x16,
+        0x20,
+        0x3fff_ffff,
+        0x8000_0009,
+        0x8000_000a,
+        0x8000_001f,
+        u32::MAX,
+    ] {
+        assert_eq!(ask(&mut f, leaf, 0), CpuidResult::default(), "{leaf:#x}");
+    }
+    assert_eq!(ask(&mut f, 7, 1), CpuidResult::default());
+}
+
+#[test]
+fn what_we_add_is_shown_on_the_poorest_machine() {
+    let mut f = Fixture::new();
+    let one = ask(&mut f, 1, 0);
+    assert_eq!(one.ecx, LEAF1_ECX_OURS.bits());
+    assert_eq!(one.edx, Leaf1Edx::APIC.bits());
+    assert_eq!(one.ebx, 1 << 16, "one processor, APIC ID 0");
+}
+
+#[test]
+fn highest_leaves_are_ours() {
+    let mut f = rich();
+    assert_eq!(ask(&mut f, 0, 0), CpuidResult { eax: 0x1f, ..ONES });
+    assert_eq!(ask(&mut f, 0x8000_0000, 0).eax, 0x8000_0008);
+    let hypervisor = ask(&mut f, 0x4000_0000, 0);
+    let name = [hypervisor.ebx, hypervisor.ecx, hypervisor.edx]
+        .map(u32::to_le_bytes)
+        .concat();
+    assert_eq!(
+        (hypervisor.eax, name.as_slice()),
+        (0x4000_0010, b"NestlingNest".as_slice())
+    );
+    assert_eq!(ask(&mut f, 0x4000_0001, 0).eax, abi::VERSION as u32);
+    assert_eq!(ask(&mut f, 0x4000_0010, 0).eax, 1_000_000);
+    assert_eq!(ask(&mut f, 0x4000_0002, 0), CpuidResult::default());
+}
+
+#[test]
+fn osxsave_mirrors_cr4_and_the_xsave_area_xcr0() {
+    let mut f = rich();
+    assert_eq!(ask(&mut f, 1, 0).ecx & Leaf1Ecx::OSXSAVE.bits(), 0);
+    f.v.engine.set_reg(Reg::Cr4, Cr4::OSXSAVE.bits());
+    assert_ne!(ask(&mut f, 1, 0).ecx & Leaf1Ecx::OSXSAVE.bits(), 0);
+    let state = |eax, ebx| CpuidResult {
+        eax,
+        ebx,
+        ..CpuidResult::default()
+    };
+    f.machine.leaves.lock().insert((0xd, 0), state(7, 0));
+    f.machine.leaves.lock().insert((0xd, 2), state(256, 576));
+    assert_eq!(
+        (ask(&mut f, 0xd, 0).ebx, ask(&mut f, 0xd, 0).ecx),
+        (576, 832)
+    );
+    f.v.engine.set_reg(Reg::Xcr0, 7);
+    assert_eq!(ask(&mut f, 0xd, 0).ebx, 832);
+    assert_eq!(ask(&mut f, 0xd, 1).eax, LEAF_D1_EAX.bits(), "no XSAVES");
+}
+
+#[test]
+fn one_thread_in_one_core() {
+    let mut f = rich();
+    for leaf in [0xb, 0x1f] {
+        assert_eq!(
+            ask(&mut f, leaf, 0),
+            CpuidResult {
+                eax: 0,
+                ebx: 1,
+                ecx: 0x100,
+                edx: 0
+            }
+        );
+        assert_eq!(
+            ask(&mut f, leaf, 1),
+            CpuidResult {
+                eax: 0,
+                ebx: 1,
+                ecx: 0x201,
+                edx: 0
+            }
+        );
+        assert_eq!(
+            ask(&mut f, leaf, 2),
+            CpuidResult {
+                eax: 0,
+                ebx: 0,
+                ecx: 2,
+                edx: 0
+            }
+        );
+    }
+    assert_eq!(ask(&mut f, 4, 0).eax >> 14, 0);
+}

@@ -1,0 +1,193 @@
+use super::*;
+use crate::exit::Kind;
+use crate::machine::CpuidResult;
+use crate::machine::Gpr::{Rax, Rbx};
+use crate::machine::fake::{Fixture, flat};
+
+fn exit(number: u8, access: CrAccessType) -> Exit {
+    let detail = Detail::Cr(CrAccess { number, access });
+    Exit {
+        kind: Kind::CrAccess,
+        rip: Fixture::CODE,
+        length: 3,
+        detail,
+        vectoring: None,
+    }
+}
+
+const FROM_RAX: CrAccessType = CrAccessType::MovTo(0);
+
+fn write(f: &mut Fixture, number: u8, value: u64) -> Verdict {
+    f.v.set_gpr(Rax, value);
+    f.decide(&exit(number, FROM_RAX))
+}
+
+/// CR0, CR4 and EFER before; the code is 64-bit, 32-bit or real; CR0 or CR4 written; whether it is
+/// taken; CR0 and EFER.LMA afterwards.
+#[test]
+fn transitions_are_the_manuals() {
+    const PE: u64 = 0x11;
+    const PG: u64 = 1 << 31;
+    const LME: u64 = 0x100;
+    const LMA: u64 = 0x400;
+    const PAE: u64 = 0x20;
+    let rows: &[(u64, u64, u64, u32, u64, bool, u64)] = &[
+        (0x10, 0, 0, 16, PE, true, 0),                 // real to protected
+        (PE, 0, 0, 32, PE | PG, true, 0),              // 32-bit paging
+        (PE, PAE, LME, 32, PE | PG, true, LMA),        // long mode
+        (PE, 0, LME, 32, PE | PG, false, 0),           // without PAE
+        (PE, PAE, LME, 64, PE | PG, false, 0),         // with CS.L
+        (PE | PG, PAE, LME | LMA, 32, PE, true, 0),    // out of compatibility mode
+        (PE | PG, PAE, LME | LMA, 64, PE, false, LMA), // out of 64-bit mode
+        (PE | PG, 0, 0, 32, PE, true, 0),              // paging off
+        (PE, 0, 0, 32, 0x10, true, 0),                 // back to real mode
+        (PE, 0, 0, 32, PG | 0x10, false, 0),           // PG without PE
+        (PE, 0, 0, 32, PE | 1 << 29, false, 0),        // NW without CD
+        (PE, 0, 0, 32, PE | 3 << 29, true, 0),         // NW and CD
+        (PE | PG, PAE, LME | LMA, 64, PE | PG | 1 << 32, false, LMA), // the upper half
+    ];
+    for &(cr0, cr4, efer, code, value, taken, lma) in rows {
+        let mut f = Fixture::new();
+        if code != 64 {
+            f = f.in_protected_mode();
+        }
+        for (register, value) in [(Reg::Cr0, cr0), (Reg::Cr4, cr4), (Reg::Efer, efer)] {
+            f.v.engine.set_reg(register, value);
+        }
+        assert_eq!(
+            write(&mut f, 0, value) == Verdict::Next,
+            taken,
+            "{cr0:#x} -> {value:#x}"
+        );
+        assert_eq!(f.v.engine.reg(Reg::Cr0), if taken { value } else { cr0 });
+        assert_eq!(
+            f.v.engine.reg(Reg::Efer) & LMA,
+            lma,
+            "{cr0:#x} -> {value:#x}"
+        );
+    }
+}
+
+#[test]
+fn a_16_bit_tss_does_not_go_to_long_mode() {
+    let mut f = Fixture::new().in_protected_mode();
+    f.v.engine.set_reg(Reg::Efer, Efer::LME.bits());
+    f.v.engine.set_segment(SegmentRegister::Tr, flat(0x83));
+    assert_eq!(write(&mut f, 0, 0x8000_0011), Verdict::GP);
+}
+
+#[test]
+fn reserved_bits_of_cr0_are_dropped_and_et_stays() {
+    let mut f = Fixture::new();
+    assert_eq!(write(&mut f, 0, 0x1001), Verdict::Next);
+    assert_eq!(f.v.engine.reg(Reg::Cr0), 0x11);
+}
+
+#[test]
+fn pae_paging_loads_its_pointers_and_checks_them() {
+    let mut f = Fixture::new().in_protected_mode();
+    f.v.engine.set_reg(Reg::Cr3, 0x4000);
+    for (n, entry) in [0x5001u64, 0x1e6, 0x6001, 0].iter().enumerate() {
+        f.write(0x4000 + 8 * n as u64, &entry.to_le_bytes());
+    }
+    assert_eq!(write(&mut f, 0, 0x8000_0011), Verdict::Next);
+    assert_eq!(
+        f.told.lock().pdptes,
+        [0x5001, 0x1e6, 0x6001, 0],
+        "an entry that is not present may be anything"
+    );
+    assert_eq!(f.told.lock().flushes, 1);
+    for reserved in [0x5003, 0x5081, 1 << 40 | 1, 1 << 63 | 1] {
+        f.write(0x4018, &u64::to_le_bytes(reserved));
+        assert_eq!(write(&mut f, 4, 0x20 | 0x80), Verdict::GP, "{reserved:#x}");
+    }
+    f.write(0x4018, &0x7001u64.to_le_bytes());
+    assert_eq!(write(&mut f, 4, 0x20 | 0x80), Verdict::Next);
+    assert_eq!(f.told.lock().pdptes[3], 0x7001);
+}
+
+#[test]
+fn cr4_takes_the_bits_whose_features_cpuid_shows() {
+    let mut f = Fixture::new();
+    assert_eq!(write(&mut f, 4, 0x7ef), Verdict::Next);
+    assert_eq!(write(&mut f, 4, 0x7cf), Verdict::GP, "PAE off in long mode");
+    for bit in [11, 12, 13, 14, 16, 17, 18, 20, 21, 22, 23, 24, 32, 63] {
+        assert_eq!(
+            write(&mut f, 4, 1 << 5 | 1 << bit),
+            Verdict::GP,
+            "bit {bit}"
+        );
+    }
+    let ones = CpuidResult {
+        eax: !0,
+        ebx: !0,
+        ecx: !0,
+        edx: !0,
+    };
+    f.machine
+        .leaves
+        .lock()
+        .extend([((1, 0), ones), ((7, 0), ones)]);
+    for (bit, taken) in [
+        (11, true),
+        (12, false),
+        (13, false),
+        (16, true),
+        (17, false),
+        (18, true),
+        (20, true),
+        (21, true),
+        (22, false),
+    ] {
+        assert_eq!(
+            write(&mut f, 4, 1 << 5 | 1 << bit) == Verdict::Next,
+            taken,
+            "bit {bit}"
+        );
+    }
+}
+
+#[test]
+fn lmsw_sets_pe_and_cannot_clear_it_and_clts_clears_ts() {
+    let mut f = Fixture::new().in_real_mode();
+    assert_eq!(
+        f.decide(&exit(0, CrAccessType::Lmsw(0xfff9))),
+        Verdict::Next
+    );
+    assert_eq!(f.v.engine.reg(Reg::Cr0), 0x19);
+    assert_eq!(f.decide(&exit(0, CrAccessType::Clts)), Verdict::Next);
+    assert_eq!(f.v.engine.reg(Reg::Cr0), 0x11);
+    assert_eq!(f.decide(&exit(0, CrAccessType::Lmsw(0))), Verdict::Next);
+    assert_eq!(f.v.engine.reg(Reg::Cr0), 0x11);
+}
+
+#[test]
+fn cr8_is_the_task_priority() {
+    let mut f = Fixture::new();
+    assert_eq!((write(&mut f, 8, 5), f.v.lapic.cr8()), (Verdict::Next, 5));
+    assert_eq!(f.decide(&exit(8, CrAccessType::MovFrom(3))), Verdict::Next);
+    assert_eq!(f.gpr(Rbx), 5);
+    assert_eq!(write(&mut f, 8, 16), Verdict::GP);
+}
+
+#[test]
+fn instructions_are_decoded_where_the_hardware_does_not_say() {
+    let unknown = exit(0, CrAccessType::UnknownWrite);
+    for (code, cr0) in [
+        (&[0x0f, 0x06][..], 0x11),                        // clts
+        (&[0x0f, 0x22, 0xc3], 0x13),                      // mov cr0, rbx
+        (&[0x0f, 0x01, 0xf3], 0x13),                      // lmsw bx
+        (&[0x0f, 0x01, 0x34, 0x25, 0, 0x40, 0, 0], 0x15), // lmsw [0x4000]
+    ] {
+        let mut f = Fixture::with_code(code).with(&[(Rbx, 0x13)]);
+        f.v.engine.set_reg(Reg::Cr0, 0x19);
+        f.write(0x4000, &[5, 0]);
+        assert_eq!(
+            (f.decide(&unknown), f.v.engine.reg(Reg::Cr0)),
+            (Verdict::Next, cr0),
+            "{code:02x?}"
+        );
+    }
+    let mut f = Fixture::with_code(&[0x90]);
+    assert!(matches!(f.decide(&unknown), Verdict::Stop(_)));
+}

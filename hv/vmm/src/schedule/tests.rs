@@ -1,0 +1,109 @@
+use super::*;
+use crate::exit::Record;
+use crate::exit::from_vmx::VmxRecord;
+use crate::machine::Gpr;
+use crate::machine::fake::{Entry, FakeEngine, FakeMachine, Fixture};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering::Relaxed;
+
+const HLT: u32 = 12;
+const VMCALL: u32 = 18;
+const TRIPLE_FAULT: u32 = 2;
+const PREEMPTION_TIMER: u32 = 52;
+
+/// A VM entry of `ticks` that writes `name` to the console and ends for `reason`.
+fn leave(machine: &'static FakeMachine, name: u8, ticks: u64, reason: u32) -> Entry {
+    Box::new(move |engine: &mut FakeEngine| {
+        machine.written.lock().push(name);
+        machine.clock.fetch_add(ticks, Relaxed);
+        let rip = engine.reg(Reg::Rip);
+        Record::Vmx(VmxRecord {
+            reason,
+            rip,
+            instruction_length: 3,
+            ..VmxRecord::default()
+        })
+    })
+}
+
+fn run_guests(machine: &'static FakeMachine, guests: Vec<Fixture>) -> usize {
+    let scheduler = Scheduler::new();
+    let host = guests[0].v.host;
+    for guest in guests {
+        scheduler.add(0, guest.v);
+    }
+    scheduler.run(host);
+    let _ = machine;
+    scheduler.failed()
+}
+
+fn guest(machine: &'static FakeMachine, entries: &[(u8, u64, u32)], call: u64) -> Fixture {
+    let entries = entries
+        .iter()
+        .map(|&(name, ticks, reason)| leave(machine, name, ticks, reason))
+        .collect();
+    Fixture::on(machine, entries).with(&[(Gpr::Rax, call)])
+}
+
+#[test]
+fn one_dies_and_the_other_finishes() {
+    let machine = FakeMachine::leak();
+    let dies = guest(machine, &[(b'a', 1, TRIPLE_FAULT)], 0);
+    let finishes = guest(
+        machine,
+        &[(b'b', 1, VMCALL), (b'c', 1, VMCALL)],
+        abi::Call::Exit as u64,
+    );
+    assert_eq!(run_guests(machine, Vec::from([dies, finishes])), 1);
+    assert_eq!(*machine.written.lock(), b"ab");
+}
+
+/// A slice is 10 ms of a 1 GHz clock.
+#[test]
+fn a_guest_that_spins_gives_way_at_the_end_of_its_slice() {
+    let machine = FakeMachine::leak();
+    let spins = guest(
+        machine,
+        &[
+            (b's', 6_000_000, PREEMPTION_TIMER),
+            (b's', 6_000_000, PREEMPTION_TIMER),
+            (b'S', 1, TRIPLE_FAULT),
+        ],
+        0,
+    );
+    let other = guest(machine, &[(b'o', 1, VMCALL)], abi::Call::Exit as u64);
+    assert_eq!(run_guests(machine, Vec::from([spins, other])), 1);
+    assert_eq!(*machine.written.lock(), b"ssoS");
+}
+
+#[test]
+fn a_halted_guest_sleeps_until_its_timer() {
+    let machine = FakeMachine::leak();
+    let mut sleeper = guest(machine, &[(b'h', 1, HLT), (b'w', 1, TRIPLE_FAULT)], 0);
+    let wakes = machine.clock.load(Relaxed) + 7_000_000;
+    sleeper.v.lapic.write_page(0x0f, 0x1ff, 0);
+    sleeper.v.lapic.write_page(0x32, 0x4_0040, 0);
+    sleeper.v.lapic.set_tsc_deadline(wakes);
+    run_guests(machine, Vec::from([sleeper]));
+    assert_eq!(
+        (
+            machine.written.lock().as_slice(),
+            machine.waits.lock().as_slice()
+        ),
+        (b"hw".as_slice(), [Some(wakes)].as_slice())
+    );
+}
+
+#[test]
+fn a_yield_lets_the_other_run() {
+    let machine = FakeMachine::leak();
+    let yields = guest(
+        machine,
+        &[(b'y', 1, VMCALL), (b'Y', 1, TRIPLE_FAULT)],
+        abi::Call::Yield as u64,
+    );
+    let other = guest(machine, &[(b'o', 1, VMCALL)], abi::Call::Exit as u64);
+    run_guests(machine, Vec::from([yields, other]));
+    assert_eq!(*machine.written.lock(), b"yoY");
+}
