@@ -5,7 +5,7 @@ use core::arch::{asm, global_asm};
 use x86::dtables::{DescriptorTablePointer, lidt};
 
 use crate::{
-    Single,
+    Single, report,
     segments::{CODE64, DATA, IST_DOUBLE_FAULT, IST_EXCEPTION, IST_NMI},
 };
 
@@ -230,6 +230,11 @@ pub fn catch<F: FnOnce()>(f: F) -> Option<Exception> {
 /// Every interrupt and exception of the guest comes here.
 #[unsafe(no_mangle)]
 extern "C" fn rt_interrupt(frame: &mut Frame) {
+    // A guest that has ruined its GDT may fault at the IRETQ of its handler, for ever.
+    let handler_code = rt_common as *const () as u64..rt_catch as *const () as u64;
+    if handler_code.contains(&frame.rip) {
+        report::exit(report::PANICKED);
+    }
     let handler = HANDLERS.with(|handlers| handlers[frame.vector as u8 as usize]);
     match handler {
         Some(handler) => handler(frame),
@@ -242,6 +247,7 @@ unsafe extern "C" {
     fn rt_catch(f: u64, argument: u64) -> bool;
     fn rt_recover();
     fn rt_stubs();
+    fn rt_common();
 }
 
 global_asm!(include_str!("interrupts.s"));

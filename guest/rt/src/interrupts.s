@@ -13,6 +13,7 @@ rt_stubs:
 
 # The CPU aligns RSP to 16 before it pushes 5 words, or 6 with an error code: so RSP tells
 # whether there is one, for an exception as for INT n of the same vector.
+.global rt_common
 rt_common:
     test spl, 8
     jnz 1f
