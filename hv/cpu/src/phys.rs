@@ -48,6 +48,7 @@ fn pointer(at: Hpa, length: u64) -> *mut u8 {
     at.0 as *mut u8
 }
 
+#[inline]
 fn word(at: Hpa) -> &'static AtomicU64 {
     assert!(at.0.is_multiple_of(8), "host-physical {at} is not aligned");
     // SAFETY: registered, aligned memory, which nobody accesses but atomically or as raw bytes.

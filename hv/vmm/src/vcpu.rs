@@ -10,6 +10,7 @@ use crate::msrs::Msrs;
 use crate::trace::Counts;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use spec::addr::{Gva, L1Gpa};
 
 /// Whether a virtual CPU executes instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,17 @@ pub enum Activity {
     Halted,
     /// It waits for something outside, and looks again when the TSC reaches this.
     Waiting(u64),
+}
+
+/// A guest-linear page and what the guest's paging makes of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Translated {
+    /// The page.
+    pub from: Gva,
+    /// The guest-physical page.
+    pub to: L1Gpa,
+    /// The guest's paging lets the instruction write it.
+    pub write: bool,
 }
 
 /// A virtual CPU of a guest.
@@ -40,6 +52,8 @@ pub struct Vcpu {
     pub lapic: Lapic,
     /// Model-specific registers that exist only in software.
     pub msrs: Msrs,
+    /// A translation that the processor made for the instruction that is carried out.
+    pub translated: Option<Translated>,
     /// Its exits by kind.
     pub counts: Counts,
 }
@@ -61,6 +75,7 @@ impl Vcpu {
             activity: Activity::Active,
             lapic: Lapic::new(0),
             msrs: Msrs::default(),
+            translated: None,
             counts: Counts::default(),
         }
     }

@@ -6,6 +6,7 @@ mod timer;
 mod vectors;
 
 pub use registers::{AccessError, PAGE};
+use spec::apic::{Lvt, Svr};
 use timer::Timer;
 use vectors::Vectors;
 
@@ -18,7 +19,7 @@ pub mod base {
     /// The APIC is enabled.
     pub const ENABLE: u64 = 1 << 11;
     /// The default address of the xAPIC page.
-    pub const ADDRESS: u64 = 0xfee0_0000;
+    pub const ADDRESS: u64 = spec::apic::DEFAULT_BASE;
 }
 
 /// A virtual local APIC.
@@ -41,8 +42,8 @@ pub struct Lapic {
     nmi: bool,
 }
 
-const MASKED: u32 = 1 << 16;
-const SOFTWARE_ENABLE: u32 = 1 << 8;
+const MASKED: u32 = Lvt::MASKED.bits();
+const SOFTWARE_ENABLE: u32 = Svr::ENABLE.bits();
 
 impl Lapic {
     /// The APIC of virtual CPU `id` after reset.

@@ -20,11 +20,13 @@ const LONGEST: usize = 15;
 #[must_use]
 pub fn code_size(v: &Vcpu) -> u32 {
     let access = AccessRights::from_bits_retain(v.engine.segment(SegmentRegister::Cs).access);
+    // L means something only in long mode, and most code is 64-bit code.
+    if access.contains(AccessRights::L) && v.engine.reg(Reg::Efer) & Efer::LMA.bits() != 0 {
+        return 64;
+    }
     let protected = v.engine.reg(Reg::Cr0) & Cr0::PE.bits() != 0;
     let virtual_8086 = v.engine.reg(Reg::Rflags) & Rflags::VM.bits() != 0;
-    if v.engine.reg(Reg::Efer) & Efer::LMA.bits() != 0 && access.contains(AccessRights::L) {
-        64
-    } else if protected && !virtual_8086 && access.contains(AccessRights::DB) {
+    if protected && !virtual_8086 && access.contains(AccessRights::DB) {
         32
     } else {
         16
@@ -87,7 +89,11 @@ pub fn instruction(v: &mut Vcpu) -> Result<Instruction, Event> {
     let fetched = fetch(v);
     let rip = v.engine.reg(Reg::Rip);
     let bytes = &fetched.bytes[..fetched.length];
-    let mut decoder = Decoder::with_ip(code_size(v), bytes, rip, DecoderOptions::NONE);
+    // Used where it is: it is large.
+    let mut decoder = Decoder::try_with_ip(code_size(v), bytes, rip, DecoderOptions::NONE);
+    let Ok(decoder) = &mut decoder else {
+        return Err(Event::exception(Vector::UD.0, None));
+    };
     let instruction = decoder.decode();
     match (decoder.last_error(), fetched.end) {
         (DecoderError::None, _) => Ok(instruction),

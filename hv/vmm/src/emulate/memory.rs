@@ -51,6 +51,12 @@ pub(crate) fn check_write(v: &mut Vcpu, at: Gva, size: u8) -> Result<(), Event> 
 }
 
 fn translate(v: &mut Vcpu, at: Gva, write: bool) -> Result<L1Gpa, Event> {
+    if let Some(known) = v.translated
+        && known.from == at.align_down(PAGE_SIZE)
+        && (known.write || !write)
+    {
+        return Ok(L1Gpa(known.to.0 + at.offset_in(PAGE_SIZE)));
+    }
     let access = Access {
         write,
         fetch: false,

@@ -283,8 +283,7 @@ fn violation(record: &VmxRecord) -> Detail {
     let qualification = EptViolation(record.qualification);
     Detail::Nested(NestedFault {
         gpa: L1Gpa(record.guest_physical),
-        gva: qualification
-            .linear_valid()
+        gva: (qualification.linear_valid() && qualification.translated())
             .then_some(Gva(record.guest_linear)),
         read: qualification.read(),
         write: qualification.write(),

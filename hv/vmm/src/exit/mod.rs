@@ -238,7 +238,7 @@ pub enum CrAccessType {
 pub struct NestedFault {
     /// The guest-physical address.
     pub gpa: L1Gpa,
-    /// The guest-linear address, where the hardware says.
+    /// The guest-linear address that the guest's paging translated to it, where the hardware says.
     pub gva: Option<Gva>,
     /// A read.
     pub read: bool,

@@ -4,8 +4,9 @@ use super::table::{Stop, Verdict};
 use super::{Detail, Exit, NestedFault, simple};
 use crate::emulate::execute::{Progress, execute};
 use crate::emulate::fetch;
-use crate::vcpu::Vcpu;
+use crate::vcpu::{Translated, Vcpu};
 use alloc::format;
+use spec::addr::PAGE_SIZE;
 
 /// EPT violation or #NPF.
 pub(super) fn nested_page_fault(x: &Exit, v: &mut Vcpu) -> Verdict {
@@ -35,7 +36,14 @@ fn outside_ram(x: &Exit, v: &mut Vcpu, fault: NestedFault) -> Verdict {
             ),
         );
     }
-    match fetch::instruction(v).and_then(|i| Ok((i.len() as u8, execute(v, &i)?))) {
+    v.translated = fault.gva.map(|gva| Translated {
+        from: gva.align_down(PAGE_SIZE),
+        to: fault.gpa.align_down(PAGE_SIZE),
+        write: fault.write,
+    });
+    let progress = fetch::instruction(v).and_then(|i| Ok((i.len() as u8, execute(v, &i)?)));
+    v.translated = None;
+    match progress {
         Ok((length, Progress::Done)) => Verdict::NextBy(length),
         Ok((_, Progress::Partly)) => Verdict::NextBy(0),
         Ok((_, Progress::Unknown)) => {

@@ -71,6 +71,8 @@ impl Paging {
         }
     }
 
+    /// Compiled for each shape on its own.
+    #[inline(always)]
     fn walk(
         &self,
         ram: &GuestRam,
@@ -81,6 +83,7 @@ impl Paging {
         let mut structure = self.cr3 & shape.root_mask;
         let mut rights = Entry::RW | Entry::US;
         let mut execute = true;
+        let reserved = self.reserved(shape);
         for level in (1..=shape.levels).rev() {
             let entry_at = structure + shape.index(at, level) * shape.entry_bytes;
             let entry = shape.read(ram, entry_at);
@@ -88,7 +91,7 @@ impl Paging {
                 return Err(self.code(access));
             }
             let leaf = level == 1 || entry.contains(Entry::PS) && self.large_at(level, shape);
-            if self.is_reserved(entry, level, leaf, shape) {
+            if entry.bits() & (reserved | shape.reserved_at(level, leaf)) != 0 {
                 return Err(self.code(access) | PageFaultCode::P | PageFaultCode::RSVD);
             }
             if !shape.is_pdpte(level) {
@@ -120,33 +123,23 @@ impl Paging {
         }
     }
 
-    /// SDM 3A "Reserved Bits" of each structure.
-    fn is_reserved(&self, entry: Entry, level: u8, leaf: bool, shape: Shape) -> bool {
+    /// The bits that are reserved in the entries of every level (SDM 3A "Reserved Bits").
+    #[inline]
+    fn reserved(&self, shape: Shape) -> u64 {
+        const HIGH_BITS: u64 = 0x7ff0_0000_0000_0000;
         if shape.entry_bytes == 4 {
-            const PSE36_RESERVED: u64 = 1 << 21;
-            return leaf && level == 2 && entry.bits() & PSE36_RESERVED != 0;
+            return 0;
         }
-        const IGNORED_BITS: u64 = 0x7ff0_0000_0000_0000;
-        const PAE_RESERVED: u64 = 0x7ff0_0000_0000_0000;
-        // But for bit 5: QEMU's TCG sets an accessed bit where the manuals have none.
-        const PDPTE_RESERVED: u64 = 0b1_1100_0110;
-        let beyond = !0 << self.physical_address_bits & !(IGNORED_BITS | Entry::XD.bits());
-        let mut reserved = beyond;
-        if shape.levels == 3 {
-            reserved |= PAE_RESERVED;
+        let mut reserved = !0 << self.physical_address_bits & !Entry::XD.bits();
+        if shape.levels == 4 {
+            reserved &= !HIGH_BITS;
+        } else {
+            reserved |= HIGH_BITS;
         }
-        if shape.is_pdpte(level) {
-            reserved |= PDPTE_RESERVED | Entry::XD.bits();
-        } else if !self.no_execute() {
+        if !self.no_execute() {
             reserved |= Entry::XD.bits();
         }
-        if leaf && level > 1 {
-            reserved |= (shape.page_size(level) - 1) & !0x1fff;
-        }
-        if level == 4 {
-            reserved |= Entry::PS.bits();
-        }
-        entry.bits() & reserved != 0
+        reserved
     }
 
     /// SDM 3A "Access Rights".
@@ -208,6 +201,21 @@ impl Shape {
     /// One of PAE's four page-directory-pointer entries, which hold no rights.
     fn is_pdpte(self, level: u8) -> bool {
         self.levels == 3 && level == 3
+    }
+
+    /// The bits that are reserved in the entries of one level besides [`Paging::reserved`].
+    #[inline]
+    fn reserved_at(self, level: u8, leaf: bool) -> u64 {
+        const PSE36_RESERVED: u64 = 1 << 21;
+        // But for bit 5: QEMU's TCG sets an accessed bit where the manuals have none.
+        const PDPTE_RESERVED: u64 = 0b1_1100_0110 | Entry::XD.bits();
+        match level {
+            4 => Entry::PS.bits(),
+            _ if self.is_pdpte(level) => PDPTE_RESERVED,
+            2 if leaf && self.entry_bytes == 4 => PSE36_RESERVED,
+            2 | 3 if leaf => (self.page_size(level) - 1) & !0x1fff,
+            _ => 0,
+        }
     }
 
     fn shift(self, level: u8) -> u32 {

@@ -2,6 +2,7 @@
 //! x2APIC MSR less 0x800 (SDM 3A "Local APIC Register Address Map").
 
 use super::{Lapic, MASKED};
+use spec::apic::Register;
 
 /// The size of the xAPIC page, in bytes.
 pub const PAGE: u64 = 4096;
@@ -10,29 +11,33 @@ pub const PAGE: u64 = 4096;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccessError;
 
-const ID: u16 = 0x02;
-const VERSION: u16 = 0x03;
-const TASK_PRIORITY: u16 = 0x08;
-const ARBITRATION_PRIORITY: u16 = 0x09;
-const PROCESSOR_PRIORITY: u16 = 0x0a;
-const END_OF_INTERRUPT: u16 = 0x0b;
-const LOGICAL_DESTINATION: u16 = 0x0d;
-const DESTINATION_FORMAT: u16 = 0x0e;
-const SPURIOUS: u16 = 0x0f;
-const IN_SERVICE: u16 = 0x10;
-const TRIGGER_MODE: u16 = 0x18;
-const REQUESTS: u16 = 0x20;
-const ERROR_STATUS: u16 = 0x28;
-const LVT_CMCI: u16 = 0x2f;
-const COMMAND: u16 = 0x30;
-const COMMAND_HIGH: u16 = 0x31;
-const LVT_TIMER: u16 = 0x32;
-const LVT_THERMAL: u16 = 0x33;
-const LVT_ERROR: u16 = 0x37;
-const INITIAL_COUNT: u16 = 0x38;
-const CURRENT_COUNT: u16 = 0x39;
-const DIVIDE: u16 = 0x3e;
-const SELF_IPI: u16 = 0x3f;
+const fn number(register: Register) -> u16 {
+    register.0 >> 4
+}
+
+const ID: u16 = number(Register::ID);
+const VERSION: u16 = number(Register::VERSION);
+const TASK_PRIORITY: u16 = number(Register::TPR);
+const ARBITRATION_PRIORITY: u16 = number(Register::APR);
+const PROCESSOR_PRIORITY: u16 = number(Register::PPR);
+const END_OF_INTERRUPT: u16 = number(Register::EOI);
+const LOGICAL_DESTINATION: u16 = number(Register::LDR);
+const DESTINATION_FORMAT: u16 = number(Register::DFR);
+const SPURIOUS: u16 = number(Register::SVR);
+const IN_SERVICE: u16 = number(Register::ISR);
+const TRIGGER_MODE: u16 = number(Register::TMR);
+const REQUESTS: u16 = number(Register::IRR);
+const ERROR_STATUS: u16 = number(Register::ESR);
+const LVT_CMCI: u16 = number(Register::LVT_CMCI);
+const COMMAND: u16 = number(Register::ICR);
+const COMMAND_HIGH: u16 = number(Register::ICR_HIGH);
+const LVT_TIMER: u16 = number(Register::LVT_TIMER);
+const LVT_THERMAL: u16 = number(Register::LVT_THERMAL);
+const LVT_ERROR: u16 = number(Register::LVT_ERROR);
+const INITIAL_COUNT: u16 = number(Register::INITIAL_COUNT);
+const CURRENT_COUNT: u16 = number(Register::CURRENT_COUNT);
+const DIVIDE: u16 = number(Register::DIVIDE_CONFIGURATION);
+const SELF_IPI: u16 = number(Register::SELF_IPI);
 
 /// Version 0x14, seven LVT entries, no suppression of EOI broadcasts.
 const VERSION_VALUE: u32 = 6 << 16 | 0x14;

@@ -1,9 +1,10 @@
 //! The timer of a local APIC (SDM 3A "APIC Timer"). Its input clock is the TSC.
 
 use super::MASKED;
+use spec::apic::{Lvt, divide_ratio};
 
-const PERIODIC: u32 = 1 << 17;
-const TSC_DEADLINE: u32 = 1 << 18;
+const PERIODIC: u32 = Lvt::PERIODIC.bits();
+const TSC_DEADLINE: u32 = Lvt::TSC_DEADLINE.bits();
 const MODE: u32 = PERIODIC | TSC_DEADLINE;
 
 #[derive(Clone, Copy, Debug)]
@@ -33,14 +34,8 @@ impl Timer {
         self.deadline
     }
 
-    /// Bits 0, 1 and 3 select 2, 4, .. 128 and, last, 1.
-    fn divisor(&self) -> u64 {
-        let code = self.divide & 3 | self.divide >> 1 & 4;
-        1 << ((code + 1) & 7)
-    }
-
     fn period(&self) -> u64 {
-        u64::from(self.initial_count) * self.divisor()
+        u64::from(self.initial_count) * u64::from(divide_ratio(self.divide))
     }
 
     /// A change between TSC-deadline mode and the others disarms the timer.
@@ -68,8 +63,8 @@ impl Timer {
     pub(super) fn current_count(&self, now: u64) -> u32 {
         match self.deadline {
             Some(deadline) if self.vector_entry & MODE != TSC_DEADLINE => {
-                (deadline.saturating_sub(now) / self.divisor()).min(u64::from(self.initial_count))
-                    as u32
+                (deadline.saturating_sub(now) / u64::from(divide_ratio(self.divide)))
+                    .min(u64::from(self.initial_count)) as u32
             }
             _ => 0,
         }
