@@ -231,7 +231,7 @@ pub fn catch<F: FnOnce()>(f: F) -> Option<Exception> {
 #[unsafe(no_mangle)]
 extern "C" fn rt_interrupt(frame: &mut Frame) {
     // A guest that has ruined its GDT may fault at the IRETQ of its handler, for ever.
-    let handler_code = rt_common as *const () as u64..rt_catch as *const () as u64;
+    let handler_code = rt_deliver as *const () as u64..rt_catch as *const () as u64;
     if handler_code.contains(&frame.rip) {
         report::exit(report::PANICKED);
     }
@@ -247,7 +247,7 @@ unsafe extern "C" {
     fn rt_catch(f: u64, argument: u64) -> bool;
     fn rt_recover();
     fn rt_stubs();
-    fn rt_common();
+    fn rt_deliver();
 }
 
 global_asm!(include_str!("interrupts.s"));

@@ -7,14 +7,14 @@ rt_stubs:
 .rept 256
     .balign 16
     push rt_vector
-    jmp rt_common
+    jmp rt_deliver
     .set rt_vector, rt_vector + 1
 .endr
 
 # The CPU aligns RSP to 16 before it pushes 5 words, or 6 with an error code: so RSP tells
 # whether there is one, for an exception as for INT n of the same vector.
-.global rt_common
-rt_common:
+.global rt_deliver
+rt_deliver:
     test spl, 8
     jnz 1f
     push [rsp]
