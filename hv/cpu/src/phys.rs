@@ -86,4 +86,8 @@ impl Memory for Phys {
     fn write_u64(&self, at: Hpa, value: u64) {
         word(at).store(value, Ordering::Release);
     }
+
+    fn word(&self, at: Hpa) -> &'static AtomicU64 {
+        word(at)
+    }
 }

@@ -23,3 +23,4 @@ pub mod schedule;
 pub mod syscall;
 pub mod trace;
 pub mod vcpu;
+pub mod watched;

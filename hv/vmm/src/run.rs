@@ -1,9 +1,9 @@
 //! The loop: VM entry, VM exit, the handler's verdict, and what it does to the guest.
 
-use crate::emulate;
+use crate::emulate::length;
 use crate::exit::table::{Stop, Verdict};
 use crate::exit::{Exit, Kind, Record, exception, interrupt};
-use crate::machine::{Event, EventType, Reg};
+use crate::machine::{Event, EventType, Reg, Visit};
 use crate::trace::{self, Level, Outcome, Ring};
 use crate::vcpu::{Activity, Vcpu};
 use spec::control_registers::{Cr0, Dr6};
@@ -22,68 +22,99 @@ pub enum Pause {
 
 /// Runs a loaded virtual CPU until the TSC reaches `slice_end`, or until it waits or ends.
 pub fn run(v: &mut Vcpu, slice_end: u64, ring: &Ring) -> Pause {
-    let (guest, exits) = (v.guest.number as u16, v.guest.kind.exits);
+    let exits = v.guest.kind.exits;
+    let mut deadline = Deadline::new(slice_end);
+    let mut record = Record::default();
     let now = v.host.machine.now();
-    v.lapic.advance(now);
     v.counts.resume(now);
-    let (mut record, mut armed) = (Record::default(), None);
+    v.lapic.advance(now);
     loop {
-        let deadline = arm(v, slice_end, &mut armed);
-        interrupt::deliver(v);
+        if v.lapic.is_touched() {
+            prepare(v, &mut deadline);
+        }
         let visit = v.engine.run(&mut v.gprs, &mut record);
-        v.counts.enter(visit.entered);
         let exit = record.decode();
-        v.counts.leave(exit.kind, visit.left);
+        v.counts.add(exit.kind, visit);
         let verdict = (exits.handler(exit.kind))(&exit, v);
-        let event = trace::Event::Exit {
-            guest,
-            level: Level::L1,
-            kind: exit.kind,
-            outcome: Outcome::from(&verdict),
-            rip: exit.rip,
-        };
-        ring.push(visit.left, event);
-        let pause = match verdict {
-            Verdict::Next => advance(v, &exit),
-            other => apply(v, &exit, other),
-        };
-        if pause.is_some() || visit.left >= deadline {
-            if let Some(pause) = look_at_the_clock(v, slice_end, pause) {
-                return pause;
+        note(v, ring, visit, &exit, Outcome::from(&verdict));
+        match verdict {
+            Verdict::Next if exit.length != 0 && visit.left < deadline.next => {
+                skip(v, &exit, exit.length);
             }
-        } else if exit.kind == Kind::ExternalInterrupt {
-            // It may have been the timer, a little early.
-            armed = None;
+            other => {
+                if let Some(pause) = decide(v, &exit, other, &mut deadline) {
+                    return pause;
+                }
+            }
         }
     }
 }
 
-/// Has the engine exit when the first deadline comes, and returns it.
-#[inline]
-fn arm(v: &mut Vcpu, slice_end: u64, armed: &mut Option<u64>) -> u64 {
-    let timer = v.lapic.next_deadline();
-    let deadline = timer.map_or(slice_end, |timer| timer.min(slice_end));
-    if *armed != Some(deadline) {
-        v.engine.set_deadline(Some(deadline));
-        *armed = Some(deadline);
-    }
-    deadline
+/// When the loop must look at the clock again.
+struct Deadline {
+    slice_end: u64,
+    /// The end of the slice, or the virtual APIC's timer if that comes first.
+    next: u64,
+    /// The engine knows of it.
+    armed: bool,
 }
 
-/// A deadline has passed, or the virtual CPU pauses.
-#[cold]
-fn look_at_the_clock(v: &mut Vcpu, slice_end: u64, pause: Option<Pause>) -> Option<Pause> {
+impl Deadline {
+    fn new(slice_end: u64) -> Self {
+        Self {
+            slice_end,
+            next: slice_end,
+            armed: false,
+        }
+    }
+}
+
+/// Before a VM entry: has the engine exit when the first deadline comes, and delivers what is pending.
+#[inline(never)]
+fn prepare(v: &mut Vcpu, deadline: &mut Deadline) {
+    let timer = v.lapic.next_deadline().unwrap_or(u64::MAX);
+    let next = timer.min(deadline.slice_end);
+    if !deadline.armed || next != deadline.next {
+        v.engine.set_deadline(Some(next));
+        (deadline.next, deadline.armed) = (next, true);
+    }
+    interrupt::deliver(v);
+    v.lapic.settle();
+}
+
+#[inline]
+fn note(v: &Vcpu, ring: &Ring, visit: Visit, exit: &Exit, outcome: Outcome) {
+    let event = trace::Event::Exit {
+        guest: v.guest.number as u16,
+        level: Level::L1,
+        kind: exit.kind,
+        outcome,
+        rip: exit.rip,
+    };
+    ring.push(visit.left, event);
+}
+
+/// Everything but an instruction that is simply done.
+#[inline(never)]
+fn decide(v: &mut Vcpu, exit: &Exit, verdict: Verdict, deadline: &mut Deadline) -> Option<Pause> {
+    v.lapic.touch();
+    if exit.kind == Kind::ExternalInterrupt {
+        // It may have been the timer, a little early.
+        deadline.armed = false;
+    }
+    let pause = apply(v, exit, verdict);
     let now = v.host.machine.now();
-    v.lapic.advance(now);
-    let pause = pause.or((now >= slice_end).then_some(Pause::SliceOver));
+    if pause.is_some() || now >= deadline.next {
+        v.lapic.advance(now);
+    }
+    let pause = pause.or((now >= deadline.slice_end).then_some(Pause::SliceOver));
     if pause.is_some() {
-        v.counts.enter(now);
+        v.counts.pause(now);
     }
     pause
 }
 
 /// Carries out a verdict: the one place that advances RIP, injects and stops.
-#[inline(never)]
 fn apply(v: &mut Vcpu, exit: &Exit, verdict: Verdict) -> Option<Pause> {
     match verdict {
         Verdict::Next => advance(v, exit),
@@ -109,12 +140,11 @@ fn apply(v: &mut Vcpu, exit: &Exit, verdict: Verdict) -> Option<Pause> {
 }
 
 /// Goes on behind the instruction.
-#[inline]
 fn advance(v: &mut Vcpu, exit: &Exit) -> Option<Pause> {
     if exit.length != 0 {
         return skip(v, exit, exit.length);
     }
-    match emulate::instruction_length(v) {
+    match length::decode(v) {
         Ok(length) => skip(v, exit, length),
         Err(event) => inject(v, exit, event),
     }

@@ -8,6 +8,7 @@ use crate::host::Host;
 use crate::machine::{Engine, Gpr, Gprs, Reg};
 use crate::msrs::Msrs;
 use crate::trace::Counts;
+use crate::watched::Watched;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use spec::addr::{Gva, L1Gpa};
@@ -48,8 +49,8 @@ pub struct Vcpu {
     pub number: u32,
     /// Whether it runs.
     pub activity: Activity,
-    /// Its local APIC.
-    pub lapic: Lapic,
+    /// Its local APIC. A change means that the next VM entry looks for interrupts and deadlines.
+    pub lapic: Watched<Lapic>,
     /// Model-specific registers that exist only in software.
     pub msrs: Msrs,
     /// A translation that the processor made for the instruction that is carried out.
@@ -73,7 +74,7 @@ impl Vcpu {
             host,
             number: 0,
             activity: Activity::Active,
-            lapic: Lapic::new(0),
+            lapic: Watched::new(Lapic::new(0)),
             msrs: Msrs::default(),
             translated: None,
             counts: Counts::default(),

@@ -30,6 +30,7 @@ impl SvmVcpu {
     pub(super) fn inject_event(&mut self, event: Event) {
         let raw = lower(event);
         self.injected = None;
+        self.watched = true;
         match event.kind {
             EventType::ExternalInterrupt | EventType::HardwareException => {}
             EventType::Nmi => self.set_nmi_blocked(true),

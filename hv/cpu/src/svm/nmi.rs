@@ -58,6 +58,7 @@ impl SvmVcpu {
     /// Blocks NMIs until IRET, or no longer.
     pub(super) fn set_nmi_blocked(&mut self, blocked: bool) {
         self.nmi.blocked = blocked;
+        self.watched = true;
         self.set_iret_intercept(blocked);
     }
 

@@ -6,9 +6,11 @@ use crate::percpu;
 use spec::control_registers::{Cr0, Rflags};
 use spec::msr::Efer;
 use spec::segment::AccessRights;
+use vmm::emulate::length::Line;
 use vmm::exit::Record;
 use vmm::machine::{
-    Engine, Event, Gprs, Interruptibility, Reg, Segment, SegmentRegister, TableRegister, Visit,
+    CodeState, Engine, Event, Gprs, Interruptibility, Reg, Segment, SegmentRegister, TableRegister,
+    Visit,
 };
 
 /// A limit beyond this one needs the granularity bit.
@@ -24,9 +26,7 @@ impl Engine for SvmVcpu {
     }
 
     fn run(&mut self, gprs: &mut Gprs, record: &mut Record) -> Visit {
-        let (svm, visit) = self.run_guest(gprs);
-        *record = Record::Svm(svm);
-        visit
+        self.run_guest(gprs, record.as_svm())
     }
 
     fn reg(&self, register: Reg) -> u64 {
@@ -62,6 +62,9 @@ impl Engine for SvmVcpu {
     }
 
     fn set_reg(&mut self, register: Reg, value: u64) {
+        if let Reg::Cr0 | Reg::Cr4 | Reg::Efer = register {
+            self.lengths.forget();
+        }
         let vmcb = &mut self.vmcb;
         match register {
             Reg::Rip => vmcb.set_rip(value),
@@ -137,12 +140,29 @@ impl Engine for SvmVcpu {
         self.vmcb.save.cpl
     }
 
+    #[inline(always)]
+    fn code_state(&self) -> CodeState {
+        let save = &self.vmcb.save;
+        CodeState {
+            rip: save.rip,
+            cs: (save.cs.attrib.into(), save.cs.base),
+            cr3: save.cr3,
+        }
+    }
+
+    fn remember_length(&mut self, line: Line) {
+        self.lengths.remember(line);
+    }
+
     fn skip(&mut self, rip: u64) -> bool {
-        let flags = self.vmcb.save.rflags & !Rflags::RF.bits();
-        self.vmcb.set_rflags(flags);
         self.vmcb.set_rip(rip);
         self.vmcb.set_interrupt_shadow(InterruptShadow::empty());
-        flags & Rflags::TF.bits() != 0
+        let flags = Rflags::from_bits_retain(self.vmcb.save.rflags);
+        if !flags.intersects(Rflags::TF | Rflags::RF) {
+            return false;
+        }
+        self.vmcb.set_rflags((flags - Rflags::RF).bits());
+        flags.contains(Rflags::TF)
     }
 
     fn interruptibility(&self) -> Interruptibility {
@@ -167,6 +187,7 @@ impl Engine for SvmVcpu {
 
     fn set_nmi_window(&mut self, on: bool) {
         self.nmi.set_window(on);
+        self.watched = true;
     }
 
     fn set_exception_intercepts(&mut self, vectors: u32) {

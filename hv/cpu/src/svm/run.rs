@@ -16,8 +16,9 @@ use spec::addr::Hpa;
 use spec::cpuid::SvmEdx;
 use spec::exception::Vector;
 use spec::svm::exit::ExitCode;
+use vmm::emulate::length::Lengths;
 use vmm::exit::from_svm::SvmRecord;
-use vmm::machine::{Gpr, Gprs, Visit};
+use vmm::machine::{Engine, Gpr, Gprs, Visit};
 
 /// CR8 is the TPR of the local APIC, which vmm emulates.
 const CR8: u16 = 1 << 8;
@@ -41,8 +42,12 @@ pub(super) struct SvmVcpu {
     /// The exceptions that vmm wants to exit.
     pub(super) exceptions: u32,
     pub(super) nmi: Nmi,
+    /// One of the two above and below may want more than a plain VM entry.
+    pub(super) watched: bool,
     /// A software event is on its way whose delivery must be watched.
     pub(super) injected: Option<Injected>,
+    /// Where there is no nRIP.
+    pub(super) lengths: Lengths,
 }
 
 impl SvmVcpu {
@@ -66,7 +71,9 @@ impl SvmVcpu {
             svme: false,
             exceptions: 0,
             nmi: Nmi::default(),
+            watched: false,
             injected: None,
+            lengths: Lengths::default(),
         };
         new.update_exception_intercepts();
         new
@@ -119,46 +126,56 @@ impl SvmVcpu {
     }
 
     #[inline(always)]
-    fn record(&self) -> SvmRecord {
+    fn read_record(&self, record: &mut SvmRecord) {
         let control = &self.vmcb.control;
-        let nrips = self.features.contains(SvmEdx::NRIPS);
-        SvmRecord {
-            exit_code: control.exit_code,
-            exit_info_1: control.exit_info1,
-            exit_info_2: control.exit_info2,
-            exit_int_info: control.exit_int_info.0,
-            rip: self.vmcb.save.rip,
-            next_rip: if nrips { control.next_rip } else { 0 },
+        record.exit_code = control.exit_code;
+        record.exit_info_1 = control.exit_info1;
+        record.exit_info_2 = control.exit_info2;
+        record.exit_int_info = control.exit_int_info.0;
+        record.rip = self.vmcb.save.rip;
+        record.next_rip = self.next_rip();
+    }
+
+    /// Where the next instruction is, or a RIP with no sense to it if that is not known.
+    #[inline(always)]
+    fn next_rip(&self) -> u64 {
+        if self.features.contains(SvmEdx::NRIPS) {
+            return self.vmcb.control.next_rip;
         }
+        let length = self.lengths.find(&self.code_state());
+        self.vmcb.save.rip.wrapping_add(length.into())
     }
 
     /// Runs the guest until an exit that concerns vmm.
     #[inline(always)]
-    pub(super) fn run_guest(&mut self, gprs: &mut Gprs) -> (SvmRecord, Visit) {
-        if !self.nmi.is_idle() || self.injected.is_some() {
-            return self.run_watched(gprs);
+    pub(super) fn run_guest(&mut self, gprs: &mut Gprs, record: &mut SvmRecord) -> Visit {
+        if self.watched {
+            return self.run_watched(gprs, record);
         }
         let visit = self.enter(gprs);
-        let record = self.record();
+        self.read_record(record);
         if record.exit_code == MACHINE_CHECK {
             take_machine_check();
         }
-        (record, visit)
+        visit
     }
 
     /// The way of the rare cases: NMIs held back, or a software event that is being delivered.
     #[cold]
-    fn run_watched(&mut self, gprs: &mut Gprs) -> (SvmRecord, Visit) {
+    fn run_watched(&mut self, gprs: &mut Gprs, record: &mut SvmRecord) -> Visit {
         loop {
             self.before_watched_entry();
             let visit = self.enter(gprs);
-            let mut record = self.record();
+            self.read_record(record);
             if record.exit_code == MACHINE_CHECK {
                 take_machine_check();
             }
-            self.after_software_event(&mut record);
-            if let Some(record) = self.after_watched_exit(record) {
-                return (record, visit);
+            self.after_software_event(record);
+            let concerns = self.after_watched_exit(*record);
+            self.watched = !self.nmi.is_idle() || self.injected.is_some();
+            if let Some(changed) = concerns {
+                *record = changed;
+                return visit;
             }
         }
     }

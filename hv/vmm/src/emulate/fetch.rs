@@ -6,7 +6,7 @@ use crate::vcpu::Vcpu;
 use alloc::string::String;
 use core::fmt::Write;
 use iced_x86::{Decoder, DecoderError, DecoderOptions, Instruction};
-use spec::addr::{Gva, PAGE_SIZE};
+use spec::addr::{Gva, L1Gpa, PAGE_SIZE};
 use spec::control_registers::{Cr0, Rflags};
 use spec::exception::Vector;
 use spec::msr::Efer;
@@ -55,20 +55,36 @@ struct Fetched {
     end: Option<(Gva, Option<PageFaultCode>)>,
 }
 
-/// Copies up to 15 bytes from RIP; fewer where a page ends and the next cannot be fetched.
-fn fetch(v: &Vcpu) -> Fetched {
+/// The linear address of RIP.
+fn start(v: &Vcpu) -> Gva {
     let base = if code_size(v) == 64 {
         0
     } else {
         v.engine.segment(SegmentRegister::Cs).base
     };
-    let start = base.wrapping_add(v.engine.reg(Reg::Rip));
-    let access = Access {
+    Gva(base.wrapping_add(v.engine.reg(Reg::Rip)))
+}
+
+/// How instructions are fetched.
+fn access(v: &Vcpu) -> Access {
+    Access {
         fetch: true,
         user: v.engine.cpl() == 3,
         write: false,
-    };
-    let paging = paging(v);
+    }
+}
+
+/// Where RIP is in guest-physical memory, told the places of the paging entries that say so.
+pub(crate) fn locate(v: &Vcpu, entry: &mut impl FnMut(L1Gpa)) -> Option<L1Gpa> {
+    let at = start(v);
+    paging(v)
+        .translate_by(&v.guest.ram, at, access(v), entry)
+        .ok()
+}
+
+/// Copies up to 15 bytes from RIP; fewer where a page ends and the next cannot be fetched.
+fn fetch(v: &Vcpu) -> Fetched {
+    let (start, access, paging) = (start(v).0, access(v), paging(v));
     let (mut bytes, mut length) = ([0; LONGEST], 0);
     let mut end = None;
     while length < LONGEST && end.is_none() {

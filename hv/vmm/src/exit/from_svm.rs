@@ -57,10 +57,33 @@ const fn bits(kinds: &[Kind]) -> u32 {
     sum
 }
 
+/// The codes of instructions of which there is nothing to say but the kind.
+static PLAIN: [Option<Kind>; 0x90] = {
+    let mut kinds = [None; 0x90];
+    kinds[ExitCode::CPUID.0 as usize] = Some(Kind::Cpuid);
+    kinds[ExitCode::HLT.0 as usize] = Some(Kind::Hlt);
+    kinds[ExitCode::VMMCALL.0 as usize] = Some(Kind::Hypercall);
+    kinds
+};
+
 /// The neutral form of an exit.
 #[inline]
 #[must_use]
 pub fn decode(record: &SvmRecord) -> Exit {
+    match PLAIN.get(record.exit_code as usize) {
+        Some(&Some(kind)) => Exit {
+            kind,
+            rip: record.rip,
+            length: distance(record.rip, record.next_rip),
+            detail: Detail::None,
+            vectoring: None,
+        },
+        _ => with_information(record),
+    }
+}
+
+#[inline(never)]
+fn with_information(record: &SvmRecord) -> Exit {
     let (kind, detail) = classify(record);
     Exit {
         kind,

@@ -37,6 +37,18 @@ impl Default for Record {
 }
 
 impl Record {
+    /// The record as SVM's, to write over it.
+    #[inline]
+    pub fn as_svm(&mut self) -> &mut SvmRecord {
+        if let Self::Vmx(_) = self {
+            *self = Self::default();
+        }
+        match self {
+            Self::Svm(record) => record,
+            Self::Vmx(_) => unreachable!("it was made SVM's"),
+        }
+    }
+
     /// The exit in neutral words.
     #[inline]
     #[must_use]

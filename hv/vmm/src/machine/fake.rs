@@ -5,6 +5,7 @@ use super::{
     Capabilities, CpuidResult, Engine, Event, Gprs, Interruptibility, Machine, Memory,
     NestedFormat, Reg, Segment, SegmentRegister, TableRegister, Visit,
 };
+use crate::emulate::length::{Lengths, Line};
 use crate::exit::Record;
 use crate::host::Host;
 use crate::memory::Frames;
@@ -147,6 +148,7 @@ pub(crate) struct Told {
     pub(crate) deadline: Option<u64>,
     pub(crate) tsc_offset: u64,
     pub(crate) flushes: usize,
+    pub(crate) lengths: Lengths,
 }
 
 /// An engine whose VM entries a test writes down beforehand.
@@ -249,6 +251,10 @@ impl Engine for FakeEngine {
 
     fn cpl(&self) -> u8 {
         (self.segment(SegmentRegister::Ss).access >> 5 & 3) as u8
+    }
+
+    fn remember_length(&mut self, line: Line) {
+        self.told.lock().lengths.remember(line);
     }
 
     fn skip(&mut self, rip: u64) -> bool {

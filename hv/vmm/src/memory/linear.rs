@@ -61,13 +61,24 @@ impl Paging {
         at: Gva,
         access: Access,
     ) -> Result<L1Gpa, PageFaultCode> {
+        self.translate_by(ram, at, access, &mut |_| ())
+    }
+
+    /// Translates an address, and tells where each entry is that the translation comes from.
+    pub fn translate_by(
+        &self,
+        ram: &GuestRam,
+        at: Gva,
+        access: Access,
+        entry: &mut impl FnMut(L1Gpa),
+    ) -> Result<L1Gpa, PageFaultCode> {
         if !self.cr0.contains(Cr0::PG) {
             return Ok(L1Gpa(at.0 & 0xffff_ffff));
         }
         match (self.efer.contains(Efer::LMA), self.cr4.contains(Cr4::PAE)) {
-            (true, _) => self.walk(ram, at.0, access, Shape::FOUR_LEVEL),
-            (false, true) => self.walk(ram, at.0 & 0xffff_ffff, access, Shape::PAE),
-            (false, false) => self.walk(ram, at.0 & 0xffff_ffff, access, Shape::TWO_LEVEL),
+            (true, _) => self.walk(ram, at.0, access, Shape::FOUR_LEVEL, entry),
+            (false, true) => self.walk(ram, at.0 & 0xffff_ffff, access, Shape::PAE, entry),
+            (false, false) => self.walk(ram, at.0 & 0xffff_ffff, access, Shape::TWO_LEVEL, entry),
         }
     }
 
@@ -79,6 +90,7 @@ impl Paging {
         at: u64,
         access: Access,
         shape: Shape,
+        tell: &mut impl FnMut(L1Gpa),
     ) -> Result<L1Gpa, PageFaultCode> {
         let mut structure = self.cr3 & shape.root_mask;
         let mut rights = Entry::RW | Entry::US;
@@ -86,6 +98,7 @@ impl Paging {
         let reserved = self.reserved(shape);
         for level in (1..=shape.levels).rev() {
             let entry_at = structure + shape.index(at, level) * shape.entry_bytes;
+            tell(L1Gpa(entry_at));
             let entry = shape.read(ram, entry_at);
             if !entry.contains(Entry::P) {
                 return Err(self.code(access));

@@ -1,6 +1,7 @@
 //! A guest's RAM: one contiguous block of ours, guest-physical 0 upwards.
 
 use crate::machine::Memory;
+use core::sync::atomic::AtomicU64;
 use spec::addr::{Hpa, L1Gpa};
 
 /// The access was outside the guest's RAM.
@@ -61,6 +62,11 @@ impl GuestRam {
     #[inline]
     pub fn read_u64(&self, at: L1Gpa) -> Result<u64, OutsideRam> {
         Ok(self.memory.read_u64(self.hpa(at, 8)?))
+    }
+
+    /// An aligned quadword, to be read again and again.
+    pub fn word(&self, at: L1Gpa) -> Result<&'static AtomicU64, OutsideRam> {
+        Ok(self.memory.word(self.hpa(at, 8)?))
     }
 
     /// Writes an aligned quadword, atomically.

@@ -1,6 +1,7 @@
 //! Counts of exits by kind, with the cycles spent in each.
 
 use crate::exit::Kind;
+use crate::machine::Visit;
 use core::fmt;
 
 /// How often each kind of exit happened to a virtual CPU, and the TSC ticks from the VM exit to
@@ -30,17 +31,18 @@ impl Default for Counts {
 }
 
 impl Counts {
-    /// Counts an exit.
+    /// Counts an exit; the ticks since the one before it were that one's.
     #[inline]
-    pub fn leave(&mut self, kind: Kind, now: u64) {
+    pub fn add(&mut self, kind: Kind, visit: Visit) {
+        self.pause(visit.entered);
         self.rows[kind as usize].exits += 1;
         self.last = kind;
-        self.since = now;
+        self.since = visit.left;
     }
 
-    /// Counts the ticks since the last exit: the guest runs again, or waits.
+    /// Counts the ticks since the last exit.
     #[inline]
-    pub fn enter(&mut self, now: u64) {
+    pub fn pause(&mut self, now: u64) {
         let ticks = now.wrapping_sub(self.since);
         let row = &mut self.rows[self.last as usize];
         row.ticks = row.ticks.wrapping_add(ticks);
@@ -89,16 +91,16 @@ mod tests {
     #[test]
     fn the_table_names_what_happened_and_nothing_else() {
         let mut counts = Counts::default();
-        for (kind, left, entered) in [
-            (Kind::Hlt, 5, 15),
-            (Kind::Cpuid, 20, 120),
-            (Kind::Cpuid, 130, 180),
+        for (kind, entered, left) in [
+            (Kind::Hlt, 0, 5),
+            (Kind::Cpuid, 15, 20),
+            (Kind::Cpuid, 120, 130),
         ] {
-            counts.leave(kind, left);
-            counts.enter(entered);
+            counts.add(kind, Visit { entered, left });
         }
+        counts.pause(180);
         counts.resume(500);
-        counts.enter(501);
+        counts.pause(501);
         let mut lines: Vec<String> = Vec::new();
         counts.write_table(|text| lines.push(format!("{text}")));
         let words: Vec<Vec<&str>> = lines
