@@ -1,14 +1,18 @@
 //! A directory tree in memory: read from a host directory or a cpio archive, written as cpio (newc).
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::ffi::OsStr;
+use std::fs::{self, Permissions};
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use cpio::newc;
+use nix::fcntl::AT_FDCWD;
+use nix::sys::stat::{UtimensatFlags, utimensat};
+use nix::sys::time::TimeSpec;
 use walkdir::WalkDir;
 
 const TYPE_MASK: u32 = 0o170_000;
@@ -114,6 +118,19 @@ impl Tree {
         Ok(archive)
     }
 
+    /// Makes the tree's files under `top`, a directory. Files with several names get one for each.
+    pub(crate) fn unpack(&self, top: &Path) -> Result<()> {
+        for (name, node) in &self.0 {
+            node.write(&top.join(name))
+                .with_context(|| format!("unpacking {name}"))?;
+        }
+        // What is made in a directory changes its time: the deepest come first.
+        for (name, node) in self.0.iter().rev() {
+            node.set_modified(&top.join(name))?;
+        }
+        Ok(())
+    }
+
     /// The contents of the regular file at `path`, through symbolic links that stay in the tree;
     /// none if there is no such file.
     pub(crate) fn file(&self, path: &str) -> Result<Option<&[u8]>> {
@@ -172,6 +189,31 @@ impl Node {
             contents,
         })
     }
+
+    fn write(&self, at: &Path) -> Result<()> {
+        match self.mode & TYPE_MASK {
+            REGULAR => fs::write(at, &self.contents)?,
+            SYMLINK => return Ok(symlink(OsStr::from_bytes(&self.contents), at)?),
+            DIRECTORY if at.is_dir() => {}
+            DIRECTORY => fs::create_dir(at)?,
+            kind => bail!("its type is {kind:o}"),
+        }
+        Ok(fs::set_permissions(
+            at,
+            Permissions::from_mode(self.mode & !TYPE_MASK),
+        )?)
+    }
+
+    fn set_modified(&self, at: &Path) -> Result<()> {
+        let time = TimeSpec::new(self.mtime.into(), 0);
+        Ok(utimensat(
+            AT_FDCWD,
+            at,
+            &time,
+            &time,
+            UtimensatFlags::NoFollowSymlink,
+        )?)
+    }
 }
 
 fn words_reversed(path: &str) -> Vec<String> {
@@ -185,7 +227,6 @@ fn words_reversed(path: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::symlink;
 
     fn sample() -> tempfile::TempDir {
         let top = tempfile::tempdir().unwrap();
@@ -213,6 +254,22 @@ mod tests {
         let again = Tree::from_cpio(&bytes).unwrap();
         assert_eq!(again.to_cpio().unwrap(), bytes);
         assert_eq!(again.file("bin/tool").unwrap(), Some(&b"tool"[..]));
+    }
+
+    #[test]
+    fn a_tree_unpacks_to_the_same() {
+        let (from, to) = (sample(), tempfile::tempdir().unwrap());
+        fs::set_permissions(from.path().join("usr"), Permissions::from_mode(0o1750)).unwrap();
+        let tree = Tree::read(from.path()).unwrap();
+        tree.unpack(to.path()).unwrap();
+        let again = Tree::read(to.path()).unwrap();
+        let about = |tree: &Tree| {
+            let node = |(name, node): (&String, &Node)| {
+                (name.clone(), node.mode, node.mtime, node.contents.clone())
+            };
+            tree.0.iter().map(node).collect::<Vec<_>>()
+        };
+        assert_eq!(about(&again), about(&tree));
     }
 
     #[test]

@@ -92,6 +92,16 @@ impl Guest {
         self.kind == "app" && Path::new(&self.path).starts_with(build::APPS)
     }
 
+    /// The path of its program.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The words that a shell would start its program by.
+    pub(crate) fn command(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.path).chain(&self.arguments)
+    }
+
     /// The value of an option.
     pub(crate) fn option(&self, name: &str) -> Option<&str> {
         self.options

@@ -87,7 +87,8 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
         .position(|window| window == wanted)
 }
 
-fn without_cr(bytes: &[u8]) -> Vec<u8> {
+/// The text with LF in place of CR LF.
+pub(crate) fn without_cr(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
     for (at, &byte) in bytes.iter().enumerate() {
         if byte != b'\r' || bytes.get(at + 1) != Some(&b'\n') {

@@ -2,6 +2,7 @@
 
 mod files;
 mod host;
+mod native;
 mod prepare;
 mod stanza;
 mod verdict;
@@ -234,7 +235,7 @@ impl Run {
         let mut wrong = verdict::judge(
             stanza,
             expect.as_deref(),
-            prepared.native.as_ref(),
+            &prepared.natives,
             &text,
             outcome.status(),
         );

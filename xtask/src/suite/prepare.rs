@@ -1,38 +1,26 @@
 //! What the runs of a stanza share: the image, and what the native run printed.
 
-use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
+use super::native::Native;
 use super::stanza::{Case, OWN_TREE, Stanza};
 use super::{LOGS, files};
 use crate::archive::Tree;
 use crate::guest::Guest;
 use crate::image::{self, Parts};
 
-/// The environment of a native run, and of an `app` guest.
-const ENVIRONMENT: &[&str] = &["HOME=/", "TERM=linux", "PATH=/bin:/sbin:/usr/bin:/usr/sbin"];
-
 /// What is made once for all runs of a stanza.
 pub(crate) struct Prepared {
     /// The image's parts, as `cargo xtask run` takes them.
     pub(crate) parts: Parts,
-    /// What the native run printed, and its exit status.
-    pub(crate) native: Option<Native>,
+    /// What the guests' commands do natively, if the stanza wants to know.
+    pub(super) natives: Vec<Native>,
     scratch: TempDir,
-}
-
-/// The end of a native run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Native {
-    pub(crate) output: Vec<u8>,
-    pub(crate) status: i32,
 }
 
 impl Prepared {
@@ -60,26 +48,33 @@ impl Case {
 
 fn prepare(stanza: &Stanza) -> Result<Prepared> {
     let scratch = image::scratch()?;
-    let tree = scratch.path().join("root");
     let archive = Path::new(LOGS).join(format!("{}.cpio", stanza.name));
-    if !stanza.files.is_empty() {
-        fs::create_dir_all(&tree)?;
-        files::make(&tree, &stanza.files)?;
-        fs::write(&archive, Tree::read(&tree)?.to_cpio()?)?;
-    }
-    let prepared = Prepared {
-        parts: parts(stanza, &archive),
-        native: native(stanza, &tree)?,
-        scratch,
-    };
-    let guests = prepared
-        .parts
+    let tree = tree(stanza, &scratch.path().join("root"), &archive)?;
+    let parts = parts(stanza, &archive);
+    let guests = parts
         .guests
         .iter()
         .map(|spec| Guest::parse(spec))
         .collect::<Result<Vec<_>>>()?;
+    let prepared = Prepared {
+        natives: natives(stanza, &guests, tree.as_ref())?,
+        parts,
+        scratch,
+    };
     prepared.parts.assemble(&guests, &prepared.image())?;
     Ok(prepared)
+}
+
+/// Makes the stanza's tree, if it has one, and packs it.
+fn tree(stanza: &Stanza, top: &Path, archive: &Path) -> Result<Option<Tree>> {
+    if stanza.files.is_empty() {
+        return Ok(None);
+    }
+    fs::create_dir_all(top)?;
+    files::make(top, &stanza.files)?;
+    let tree = Tree::read(top)?;
+    fs::write(archive, tree.to_cpio()?)?;
+    Ok(Some(tree))
 }
 
 fn parts(stanza: &Stanza, archive: &Path) -> Parts {
@@ -100,52 +95,18 @@ fn parts(stanza: &Stanza, archive: &Path) -> Parts {
     }
 }
 
-/// Runs the stanza's `native` command: in its tree, or where it has none, in the host's own.
-fn native(stanza: &Stanza, tree: &Path) -> Result<Option<Native>> {
-    let Some(line) = &stanza.native else {
-        return Ok(None);
+/// Runs what each guest runs natively too, if the stanza wants it.
+fn natives(stanza: &Stanza, guests: &[Guest], tree: Option<&Tree>) -> Result<Vec<Native>> {
+    if !stanza.native {
+        return Ok(Vec::new());
+    }
+    let stdin = stanza.stdin.as_deref().unwrap_or_default();
+    let run = |guest: &Guest| {
+        let tree = tree.filter(|_| guest.option("root").is_some());
+        Native::run(guest, tree, stdin)
+            .with_context(|| format!("running {} natively", guest.path()))
     };
-    let root = (!stanza.files.is_empty()).then_some(tree);
-    let words = shell_words::split(line)?;
-    let mut command = Command::new("/usr/bin/env");
-    command
-        .arg("-i")
-        .args(ENVIRONMENT)
-        .args(entering(root))
-        .args(words);
-    run(command, stanza.stdin.as_deref())
-        .with_context(|| format!("running `{line}` natively"))
-        .map(Some)
-}
-
-/// The words that change the root directory; who is not root becomes it in a user namespace.
-fn entering(root: Option<&Path>) -> Vec<&OsStr> {
-    let Some(root) = root else { return Vec::new() };
-    let mut words = Vec::new();
-    if !nix::unistd::geteuid().is_root() {
-        words.extend(["unshare", "-r"].map(OsStr::new));
-    }
-    words.extend([OsStr::new("chroot"), root.as_os_str()]);
-    words
-}
-
-/// Runs with standard output and error in one pipe, as on a console.
-fn run(mut command: Command, stdin: Option<&str>) -> Result<Native> {
-    let (mut reader, writer) = std::io::pipe()?;
-    command.stdout(writer.try_clone()?).stderr(writer);
-    command.current_dir("/").stdin(Stdio::null());
-    if let Some(text) = stdin {
-        let file = tempfile::NamedTempFile::new()?;
-        fs::write(file.path(), text)?;
-        command.stdin(File::open(file.path())?);
-    }
-    let mut child = command.spawn()?;
-    // The command holds the pipe's other end: without it the end is seen.
-    drop(command);
-    let mut output = Vec::new();
-    reader.read_to_end(&mut output)?;
-    let status = child.wait()?.code().context("it was killed by a signal")?;
-    Ok(Native { output, status })
+    guests.iter().map(run).collect()
 }
 
 #[cfg(test)]
@@ -160,15 +121,5 @@ mod tests {
         let parts = parts(&stanza, Path::new("t/x.cpio"));
         assert_eq!(parts.guests, ["app:/bin/x,root=t/x.cpio,mem=8 root=files"]);
         assert_eq!(parts.cmdline, "log=warn stdin=serial");
-    }
-
-    #[test]
-    fn a_native_run_has_output_error_status_and_environment() {
-        let stanza = sample(
-            "stdin = \"in\"\nnative = \"/bin/sh -c 'cat; echo \\\" $HOME $TERM\\\"; pwd >&2; exit 3'\"",
-        );
-        let native = native(&stanza, Path::new("/")).unwrap().unwrap();
-        assert_eq!(String::from_utf8_lossy(&native.output), "in / linux\n/\n");
-        assert_eq!(native.status, 3);
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use regex::Regex;
 use similar::TextDiff;
 
-use super::prepare::Native;
+use super::native::{End, Native};
 use super::stanza::Stanza;
 use crate::serial::OURS;
 
@@ -16,7 +16,7 @@ const DIFF_LINES: usize = 60;
 pub(crate) fn judge(
     stanza: &Stanza,
     expect: Option<&str>,
-    native: Option<&Native>,
+    natives: &[Native],
     text: &[u8],
     status: u8,
 ) -> String {
@@ -28,9 +28,17 @@ pub(crate) fn judge(
     if let Some(expect) = expect {
         wrong += &difference("expected", whole_lines(expect.as_bytes()), &guests);
     }
-    if let Some(native) = native {
-        wrong += &difference("native", whole_lines(&native.output), &guests);
-        wrong += &compare_status(native.status, &String::from_utf8_lossy(text));
+    for (number, native) in (1..).zip(natives) {
+        let guest = match natives {
+            [_] => guests.clone(),
+            _ => guest_text(number, &guests),
+        };
+        let differs = difference("native", whole_lines(&native.output), &guest)
+            + &compare_end(number, native.end, &String::from_utf8_lossy(text));
+        if !differs.is_empty() {
+            let _ = writeln!(wrong, "guest {number}, `{}`:", stanza.guests[number - 1]);
+            wrong += &differs;
+        }
     }
     for pattern in &stanza.contains {
         wrong += &missing_line(pattern, &String::from_utf8_lossy(text));
@@ -47,6 +55,16 @@ fn guests_text(text: &[u8]) -> Vec<u8> {
             .collect::<Vec<_>>()
             .concat(),
     )
+}
+
+/// What guest `number` wrote, of several: its lines, without its number before them.
+fn guest_text(number: usize, text: &[u8]) -> Vec<u8> {
+    let prefix = format!("{number}| ");
+    let lines = text.split_inclusive(|&byte| byte == b'\n');
+    lines
+        .filter_map(|line| line.strip_prefix(prefix.as_bytes()))
+        .collect::<Vec<_>>()
+        .concat()
 }
 
 /// The text with the last line ended: the hypervisor ends it before its own next one.
@@ -89,22 +107,28 @@ fn printable(text: &[u8]) -> String {
     out
 }
 
-/// The first guest's exit status, by the line of ours that reports its end.
-fn compare_status(native: i32, text: &str) -> String {
-    let ended = |line: &&str| line.starts_with("nestling: guest 1 (");
+/// Compares how a guest ended, by the line of ours that reports it.
+fn compare_end(number: usize, native: End, text: &str) -> String {
+    let ended = format!("nestling: guest {number} (");
     let got = text
         .lines()
-        .filter(ended)
+        .filter(|line| line.starts_with(&ended))
         .find_map(|line| line.rsplit_once(" ended: "))
-        .map(|(_, end)| end);
-    let expected = format!("exit {native}");
-    if got == Some(&expected) {
+        .map_or("no such line", |(_, end)| end);
+    let (same, expected) = match native {
+        End::Exit(status) => {
+            let end = format!("exit {status}");
+            (got == end, end)
+        }
+        End::Signal(signal) => {
+            let end = format!("killed by signal {signal} ");
+            (got.starts_with(&end), end)
+        }
+    };
+    if same {
         return String::new();
     }
-    format!(
-        "guest 1 ended: {}, natively: {expected}\n",
-        got.unwrap_or("no such line")
-    )
+    format!("ended: {got}, natively: {}\n", expected.trim())
 }
 
 fn missing_line(pattern: &str, text: &str) -> String {
@@ -133,12 +157,9 @@ mod tests {
         let stanza = sample("status = 1\ncontains = [\"^nestling: guest 1 .* exit 3$\"]");
         let native = Native {
             output: b"hello\nbye".to_vec(),
-            status: 3,
+            end: End::Exit(3),
         };
-        assert_eq!(
-            judge(&stanza, Some("hello\nbye\n"), Some(&native), TEXT, 1),
-            ""
-        );
+        assert_eq!(judge(&stanza, Some("hello\nbye\n"), &[native], TEXT, 1), "");
     }
 
     #[test]
@@ -146,13 +167,36 @@ mod tests {
         let stanza = sample("contains = [\"^nothing$\"]");
         let native = Native {
             output: b"hello\nbye\n".to_vec(),
-            status: 0,
+            end: End::Exit(0),
         };
-        let wrong = judge(&stanza, Some("hello\n\tyou\n"), Some(&native), TEXT, 1);
+        let wrong = judge(&stanza, Some("hello\n\tyou\n"), &[native], TEXT, 1);
         assert_eq!(
             wrong,
             "exit status 1, expected 0\n--- expected\n+++ got\n@@ -1,2 +1,2 @@\n hello\n-\\tyou\n+bye\n\
-             guest 1 ended: exit 3, natively: exit 0\nno line matches `^nothing$`\n"
+             guest 1, `app:/bin/x`:\nended: exit 3, natively: exit 0\nno line matches `^nothing$`\n"
+        );
+    }
+
+    #[test]
+    fn each_of_several_guests_is_compared() {
+        let mut stanza = sample("");
+        stanza.guests.push("app:/bin/y".into());
+        let native = |text: &[u8], end| Native {
+            output: text.to_vec(),
+            end,
+        };
+        let text = b"1| a\n2| b\nnestling: guest 1 (/bin/x) ended: exit 0\n1|| c\n2| d\n\
+            nestling: guest 2 (/bin/y) ended: killed by signal 11 (SIGSEGV) at rip 0x1\n";
+        let good = [
+            native(b"a\n", End::Exit(0)),
+            native(b"b\nd", End::Signal(11)),
+        ];
+        assert_eq!(judge(&stanza, None, &good, text, 0), "");
+        let bad = [good[0].clone(), native(b"b\nd", End::Signal(1))];
+        assert_eq!(
+            judge(&stanza, None, &bad, text, 0),
+            "guest 2, `app:/bin/y`:\n\
+             ended: killed by signal 11 (SIGSEGV) at rip 0x1, natively: killed by signal 1\n"
         );
     }
 
