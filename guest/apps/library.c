@@ -107,27 +107,6 @@ static void mapping(void)
 	printf("mapping: %u wrong\n", wrong);
 }
 
-static void shared_file(void)
-{
-	int fd = open("/tmp/map", O_RDWR | O_CREAT | O_TRUNC, 0600);
-	char back[6] = "";
-	char *at;
-
-	if (fd < 0 || ftruncate(fd, 10000)) {
-		perror("/tmp/map");
-		return;
-	}
-	at = mmap(NULL, 10000, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (at == MAP_FAILED) {
-		printf("shared file: %s\n", strerror(errno));
-		return;
-	}
-	memcpy(at + 5000, "hello", 5);
-	printf("shared file: %zd ", pread(fd, back, 5, 5000));
-	printf("%s\n", back);
-	close(fd);
-}
-
 static void streams(void)
 {
 	FILE *file = fopen("/tmp/stream", "w+");
@@ -200,21 +179,20 @@ static void times(void)
 
 static jmp_buf back;
 
-static __attribute__((noinline)) void descend(int depth)
+static __attribute__((noinline)) int descend(int depth)
 {
-	if (depth > 0)
-		descend(depth - 1);
-	else
+	if (depth == 0)
 		longjmp(back, 7);
+	return depth > 1000 ? 0 : descend(depth - 1) + 1;
 }
 
 static void surroundings(void)
 {
 	struct rlimit limit;
-	int jumped = setjmp(back);
+	volatile int jumped = setjmp(back);
 
 	if (jumped == 0)
-		descend(1000);
+		jumped = descend(1000);
 	getrlimit(RLIMIT_STACK, &limit);
 	printf("surroundings: %d %s %s %ld %lld\n", jumped, getenv("HOME"), getenv("TERM"),
 	       sysconf(_SC_PAGESIZE), (long long)limit.rlim_cur);
@@ -228,7 +206,6 @@ int main(int argc, char **argv)
 	sorting();
 	allocation();
 	mapping();
-	shared_file();
 	streams();
 	files();
 	directories();

@@ -23,13 +23,15 @@ pub(crate) enum Need {
     Bochs,
     /// The program that the default guest and the tests run.
     Busybox,
+    /// Other static programs that the tests run.
+    Programs,
     /// Building the C programs of `guest/apps`.
     Apps,
 }
 
-use Need::{Apps, Bochs, Build, Busybox, Image, Qemu, Uefi};
+use Need::{Apps, Bochs, Build, Busybox, Image, Programs, Qemu, Uefi};
 
-const EVERYTHING: &[Need] = &[Build, Image, Qemu, Uefi, Bochs, Busybox, Apps];
+const EVERYTHING: &[Need] = &[Build, Image, Qemu, Uefi, Bochs, Busybox, Programs, Apps];
 
 /// (purpose, Debian package, a file that the package brings)
 const PACKAGES: &[(Need, &str, &str)] = &[
@@ -54,6 +56,9 @@ const PACKAGES: &[(Need, &str, &str)] = &[
     (Bochs, "bochsbios", "/usr/share/bochs/BIOS-bochs-latest"),
     (Bochs, "vgabios", "/usr/share/bochs/VGABIOS-lgpl-latest"),
     (Busybox, "busybox-static", "/bin/busybox"),
+    (Programs, "bash-static", "/bin/bash-static"),
+    (Programs, "zsh-static", "/bin/zsh-static"),
+    (Programs, "sash", "/bin/sash"),
     (Apps, "musl-tools", "/usr/bin/musl-gcc"),
 ];
 

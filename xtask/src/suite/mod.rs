@@ -137,7 +137,7 @@ impl Args {
 
 fn build(runs: &[Run]) -> Result<()> {
     fs::create_dir_all(LOGS)?;
-    setup::need(&[Need::Busybox])?;
+    setup::need(&[Need::Busybox, Need::Programs])?;
     build::machine()?;
     build::apps()?;
     for run in runs {

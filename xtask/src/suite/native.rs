@@ -6,7 +6,9 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, ExitStatus};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::pty::{Winsize, openpty};
@@ -28,8 +30,10 @@ const WINDOW: Winsize = Winsize {
     ws_xpixel: 0,
     ws_ypixel: 0,
 };
-/// How often a read of the terminal meets the end of the input.
-const ENDS: usize = 16;
+/// How often the end of the input is typed: what reads on after it meets it again.
+const ENDS: u32 = 500;
+/// How long it is until the next; after the last the program is killed.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A native run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,7 +106,7 @@ fn on_terminal(mut command: Command, stdin: &str) -> Result<Native> {
     let terminal = openpty(Some(&WINDOW), None)?;
     let mut ours = File::from(terminal.master);
     ours.write_all(stdin.as_bytes())?;
-    ours.write_all(&[END_OF_INPUT; ENDS])?;
+    let keyboard = ours.try_clone()?;
     let theirs = |fd: &OwnedFd| fd.try_clone();
     command
         .current_dir("/")
@@ -112,14 +116,32 @@ fn on_terminal(mut command: Command, stdin: &str) -> Result<Native> {
     let mut child = command.spawn()?;
     // The command holds the terminal's other end: without it the end is seen.
     drop(command);
-    let output = read_terminal(&mut ours)?;
-    let status = child.wait()?;
+    let (output, status) = thread::scope(|scope| -> Result<_> {
+        let reader = scope.spawn(|| read_terminal(&mut ours));
+        let status = wait(&mut child, keyboard);
+        let output = reader.join().expect("the reader does not panic")?;
+        Ok((output, status?))
+    })?;
     let end = match (status.code(), status.signal()) {
         (Some(code), _) => End::Exit(code),
         (_, Some(signal)) => End::Signal(signal),
         _ => bail!("it ended neither by itself nor by a signal"),
     };
     Ok(Native { output, end })
+}
+
+/// Types the end of the input until the program ends.
+fn wait(child: &mut Child, mut keyboard: File) -> Result<ExitStatus> {
+    for _ in 0..ENDS {
+        keyboard.write_all(&[END_OF_INPUT])?;
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        thread::sleep(PAUSE);
+    }
+    child.kill()?;
+    child.wait()?;
+    bail!("it did not end after {:?}", PAUSE * ENDS)
 }
 
 /// What is written to a terminal until nobody has it open, with LF at the ends of lines.

@@ -11,6 +11,8 @@ use crate::serial::OURS;
 
 /// Lines of a diff that are printed.
 const DIFF_LINES: usize = 60;
+/// Bytes of such a line that are printed.
+const DIFF_LINE: usize = 300;
 
 /// What is wrong with a run: empty if nothing is.
 pub(crate) fn judge(
@@ -87,7 +89,10 @@ fn difference(name: &str, expected: Vec<u8>, got: &[u8]) -> String {
         .context_radius(2)
         .header(name, "got")
         .to_string();
-    let lines: Vec<&str> = text.lines().collect();
+    let lines: Vec<&str> = text
+        .lines()
+        .map(|line| &line[..line.len().min(DIFF_LINE)])
+        .collect();
     let mut shown = lines[..lines.len().min(DIFF_LINES)].join("\n");
     if lines.len() > DIFF_LINES {
         let _ = write!(shown, "\n... {} lines more", lines.len() - DIFF_LINES);

@@ -403,8 +403,8 @@ fn signals_do_what_they_do_by_default() {
     assert_eq!(f.call(__NR_rt_sigaction, &[term, ignore, OUT, 8]), 0);
     assert_eq!(f.call(__NR_kill, &[1, term]), 0);
     f.error(__NR_rt_sigaction, &[9, ignore, 0, 8], Errno::EINVAL);
-    assert_eq!(exception_signal(14).name(), "SIGSEGV");
-    assert_eq!(exception_signal(0).name(), "SIGFPE");
+    assert_eq!(exception_signal(14, Some(4), &[]).name(), "SIGSEGV");
+    assert_eq!(exception_signal(0, None, &[]).name(), "SIGFPE");
 }
 
 #[test]

@@ -201,7 +201,8 @@ fn exception(x: &Exit, v: &mut Vcpu) -> Verdict {
         return simple::unsupported(x, v);
     };
     if event.vector != Vector::PF.0 {
-        return kill(exception_signal(event.vector));
+        let code = instruction(v);
+        return kill(exception_signal(event.vector, event.error_code, &code));
     }
     let mut app = v.guest.app();
     match app.fault(qualification, fault_access(event.error_code.unwrap_or(0))) {
@@ -215,17 +216,27 @@ fn exception(x: &Exit, v: &mut Vcpu) -> Verdict {
     }
 }
 
+/// The first bytes of the instruction at RIP, zeros where they cannot be read.
+fn instruction(v: &mut Vcpu) -> [u8; 2] {
+    let rip = v.engine.reg(Reg::Rip);
+    let mut app = v.guest.app();
+    [0, 1].map(|offset| {
+        let byte = app.process.memory.read_array(rip.wrapping_add(offset));
+        byte.map_or(0, |[byte]| byte)
+    })
+}
+
 /// Makes the CPU forget the program's translations.
 fn flush(engine: &mut dyn Engine) {
     engine.flush_nested();
 }
 
 fn illegal_instruction(_: &Exit, _: &mut Vcpu) -> Verdict {
-    kill(exception_signal(Vector::UD.0))
+    kill(Signal::ILL)
 }
 
 fn segmentation_fault(_: &Exit, _: &mut Vcpu) -> Verdict {
-    kill(exception_signal(Vector::GP.0))
+    kill(Signal::SEGV)
 }
 
 fn kill(signal: Signal) -> Verdict {
