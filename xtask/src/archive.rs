@@ -11,7 +11,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use cpio::newc;
 use nix::fcntl::AT_FDCWD;
-use nix::sys::stat::{UtimensatFlags, utimensat};
+use nix::sys::stat::{UtimensatFlags, major, minor, utimensat};
 use nix::sys::time::TimeSpec;
 use walkdir::WalkDir;
 
@@ -23,9 +23,12 @@ const REGULAR: u32 = 0o100_000;
 /// Symbolic links followed before a path counts as a loop, as Linux does.
 const LINKS_MAX: usize = 40;
 
-/// One file, directory or symbolic link (whose contents are its target).
+/// One file, directory, symbolic link (whose contents are its target) or special file.
 struct Node {
     mode: u32,
+    owner: (u32, u32),
+    /// A device's major and minor number.
+    device: (u32, u32),
     ino: u32,
     nlink: u32,
     mtime: u32,
@@ -81,25 +84,30 @@ impl Tree {
                 .trim_start_matches("./")
                 .trim_matches('/')
                 .to_owned();
-            let (mode, ino, nlink, mtime) =
-                (entry.mode(), entry.ino(), entry.nlink(), entry.mtime());
-            let mut contents = Vec::new();
-            reader.read_to_end(&mut contents)?;
-            nodes.insert(
-                name,
-                Node {
-                    mode,
-                    ino,
-                    nlink,
-                    mtime,
-                    contents,
-                },
-            );
+            let mut node = Node {
+                mode: entry.mode(),
+                owner: (entry.uid(), entry.gid()),
+                device: (entry.rdev_major(), entry.rdev_minor()),
+                ino: entry.ino(),
+                nlink: entry.nlink(),
+                mtime: entry.mtime(),
+                contents: Vec::new(),
+            };
+            reader.read_to_end(&mut node.contents)?;
+            nodes.insert(name, node);
             bytes = reader.finish()?;
         }
     }
 
-    /// The archive. Owner and group are 0; entries are sorted by path, so that a directory precedes what it holds.
+    /// The tree with everything owned by root.
+    pub(crate) fn owned_by_root(mut self) -> Self {
+        for node in self.0.values_mut() {
+            node.owner = (0, 0);
+        }
+        self
+    }
+
+    /// The archive. Entries are sorted by path, so that a directory precedes what it holds.
     pub(crate) fn to_cpio(&self) -> Result<Vec<u8>> {
         let mut archive = Vec::new();
         for (name, node) in &self.0 {
@@ -108,6 +116,10 @@ impl Tree {
             let mut writer = newc::Builder::new(name)
                 .ino(node.ino)
                 .mode(node.mode)
+                .uid(node.owner.0)
+                .gid(node.owner.1)
+                .rdev_major(node.device.0)
+                .rdev_minor(node.device.1)
                 .nlink(node.nlink)
                 .mtime(node.mtime)
                 .write(&mut archive, size);
@@ -174,14 +186,15 @@ impl Node {
         let contents = match meta.mode() & TYPE_MASK {
             REGULAR => fs::read(path).with_context(|| path.display().to_string())?,
             SYMLINK => fs::read_link(path)?.as_os_str().as_bytes().to_vec(),
-            DIRECTORY => Vec::new(),
-            _ => bail!(
-                "{} is neither a file, a directory nor a symbolic link",
-                path.display()
-            ),
+            _ => Vec::new(),
         };
         Ok(Self {
             mode: meta.mode(),
+            owner: (meta.uid(), meta.gid()),
+            device: (
+                u32::try_from(major(meta.rdev()))?,
+                u32::try_from(minor(meta.rdev()))?,
+            ),
             ino: u32::try_from(meta.ino())
                 .context("an inode number is larger than newc can say")?,
             nlink: u32::try_from(meta.nlink())?,
@@ -227,6 +240,7 @@ fn words_reversed(path: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::sys::stat::Mode;
 
     fn sample() -> tempfile::TempDir {
         let top = tempfile::tempdir().unwrap();
@@ -254,6 +268,25 @@ mod tests {
         let again = Tree::from_cpio(&bytes).unwrap();
         assert_eq!(again.to_cpio().unwrap(), bytes);
         assert_eq!(again.file("bin/tool").unwrap(), Some(&b"tool"[..]));
+    }
+
+    #[test]
+    fn owners_and_special_files_are_kept() {
+        let top = sample();
+        nix::unistd::mkfifo(&top.path().join("pipe"), Mode::S_IRUSR).unwrap();
+        let tree = Tree::read(top.path()).unwrap();
+        let mut again = Tree::from_cpio(&tree.to_cpio().unwrap()).unwrap();
+        let me = (
+            nix::unistd::getuid().as_raw(),
+            nix::unistd::getgid().as_raw(),
+        );
+        assert_eq!((again.0["pipe"].mode, again.0["bin"].owner), (0o10_400, me));
+        again.0.get_mut("pipe").unwrap().owner = (7, 8);
+        again.0.get_mut("pipe").unwrap().device = (5, 1);
+        let third = Tree::from_cpio(&again.to_cpio().unwrap()).unwrap();
+        let pipe = &third.0["pipe"];
+        assert_eq!((pipe.owner, pipe.device), ((7, 8), (5, 1)));
+        assert_eq!(third.owned_by_root().0["pipe"].owner, (0, 0));
     }
 
     #[test]

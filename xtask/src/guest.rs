@@ -195,8 +195,13 @@ pub(crate) fn modules(guests: &[Guest]) -> Result<Vec<Module>> {
             words: guest.words(root.map(|(name, _)| name.as_str())),
         });
     }
-    for (name, tree) in roots.values() {
-        let contents = Contents::Bytes(tree.to_cpio()?);
+    for (path, (name, tree)) in &roots {
+        // An archive goes as it is.
+        let contents = if Path::new(path).is_file() {
+            Contents::File(PathBuf::from(path))
+        } else {
+            Contents::Bytes(tree.to_cpio()?)
+        };
         modules.push(Module {
             name: name.clone(),
             contents,

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use nix::sys::stat::{UtimensatFlags, utimensat};
 use nix::sys::time::TimeSpec;
 use serde::Deserialize;
@@ -26,8 +26,12 @@ pub(crate) struct Entry {
     size: Option<usize>,
     /// What they depend on.
     seed: Option<u64>,
+    /// A file with these bytes, as pairs of hexadecimal digits.
+    hex: Option<String>,
     /// A copy of this host file, with its mode.
     copy: Option<PathBuf>,
+    /// Only so many of its bytes.
+    cut: Option<u64>,
     /// A symbolic link to this path.
     symlink: Option<String>,
     /// The permissions, such as 0o755.
@@ -46,16 +50,7 @@ impl Entry {
         );
         let at = top.join(relative);
         fs::create_dir_all(at.parent().context("no parent")?)?;
-        match (&self.contents, self.size, &self.copy, &self.symlink) {
-            (Some(text), None, None, None) => fs::write(&at, text)?,
-            (None, Some(size), None, None) => fs::write(&at, random(size, self.seed.unwrap_or(0)))?,
-            (None, None, Some(from), None) => {
-                fs::copy(from, &at).with_context(|| from.display().to_string())?;
-            }
-            (None, None, None, Some(target)) => symlink(target, &at)?,
-            (None, None, None, None) => fs::create_dir_all(&at)?,
-            _ => bail!("only one of contents, size, copy and symlink can be given"),
-        }
+        self.fill(&at)?;
         if self.symlink.is_none() {
             let usual = if at.is_dir() || self.copy.is_some() {
                 0o755
@@ -63,6 +58,37 @@ impl Entry {
                 0o644
             };
             fs::set_permissions(&at, Permissions::from_mode(self.mode.unwrap_or(usual)))?;
+        }
+        Ok(())
+    }
+
+    fn fill(&self, at: &Path) -> Result<()> {
+        let given = [
+            self.contents.is_some(),
+            self.size.is_some(),
+            self.hex.is_some(),
+            self.copy.is_some(),
+            self.symlink.is_some(),
+        ];
+        ensure!(
+            given.iter().filter(|given| **given).count() <= 1,
+            "only one of contents, size, hex, copy and symlink can be given"
+        );
+        if let Some(text) = &self.contents {
+            fs::write(at, text)?;
+        } else if let Some(size) = self.size {
+            fs::write(at, random(size, self.seed.unwrap_or(0)))?;
+        } else if let Some(digits) = &self.hex {
+            fs::write(at, bytes(digits)?)?;
+        } else if let Some(from) = &self.copy {
+            fs::copy(from, at).with_context(|| from.display().to_string())?;
+            if let Some(size) = self.cut {
+                File::options().write(true).open(at)?.set_len(size)?;
+            }
+        } else if let Some(target) = &self.symlink {
+            symlink(target, at)?;
+        } else {
+            fs::create_dir_all(at)?;
         }
         Ok(())
     }
@@ -106,6 +132,13 @@ fn set_changed(path: &Path, link: bool) -> Result<()> {
     }
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(CHANGED);
     Ok(File::open(path)?.set_times(FileTimes::new().set_modified(time).set_accessed(time))?)
+}
+
+fn bytes(digits: &str) -> Result<Vec<u8>> {
+    let digits: Vec<char> = digits.chars().filter(|c| !c.is_whitespace()).collect();
+    let byte = |pair: &[char]| u8::from_str_radix(&pair.iter().collect::<String>(), 16);
+    ensure!(digits.len().is_multiple_of(2), "an odd number of digits");
+    Ok(digits.chunks(2).map(byte).collect::<Result<_, _>>()?)
 }
 
 /// The same bytes for the same seed everywhere: Marsaglia's xorshift64.
@@ -196,6 +229,25 @@ mod tests {
                 "{bad:?}"
             );
         }
+    }
+
+    #[test]
+    fn bytes_are_given_or_cut() {
+        let top = tempfile::tempdir().unwrap();
+        let given = Entry {
+            hex: Some("7f45 4c 46".into()),
+            ..entry("given")
+        };
+        make(top.path(), &[given]).unwrap();
+        let copied = Entry {
+            copy: Some(top.path().join("given")),
+            cut: Some(2),
+            ..entry("copied")
+        };
+        make(top.path(), &[copied]).unwrap();
+        assert_eq!(fs::read(top.path().join("given")).unwrap(), b"\x7fELF");
+        assert_eq!(fs::read(top.path().join("copied")).unwrap(), b"\x7fE");
+        assert!(bytes("123").is_err() && bytes("xy").is_err());
     }
 
     #[test]

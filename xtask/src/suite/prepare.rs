@@ -72,7 +72,7 @@ fn tree(stanza: &Stanza, top: &Path, archive: &Path) -> Result<Option<Tree>> {
     }
     fs::create_dir_all(top)?;
     files::make(top, &stanza.files)?;
-    let tree = Tree::read(top)?;
+    let tree = Tree::read(top)?.owned_by_root();
     fs::write(archive, tree.to_cpio()?)?;
     Ok(Some(tree))
 }
