@@ -41,8 +41,9 @@ pub(super) fn pwrite64(c: &mut Call<'_>) -> Answer {
     c.write_file(file, c.args[1], c.args[2], Some(position))
 }
 
-/// Does `step` for each piece, until one is not moved whole.
-fn pieces(c: &mut Call<'_>, step: impl Fn(&mut Call<'_>, u64, u64) -> Answer) -> Answer {
+/// Does `step` for each piece, until one is not moved whole: with its address, its length, and how
+/// much was moved before it.
+fn pieces(c: &mut Call<'_>, step: impl Fn(&mut Call<'_>, u64, u64, u64) -> Answer) -> Answer {
     let (list, count) = (c.args[1], c.args[2]);
     if count > PIECES_MAX {
         return Err(Errno::EINVAL.into());
@@ -56,7 +57,7 @@ fn pieces(c: &mut Call<'_>, step: impl Fn(&mut Call<'_>, u64, u64) -> Answer) ->
             return Err(Errno::EINVAL.into());
         }
         let length = length.min(COUNT_MAX - done);
-        match step(c, base, length) {
+        match step(c, base, length, done) {
             _ if length == 0 => {}
             Ok(moved) if moved < length => return Ok(done + moved),
             Ok(moved) => done += moved,
@@ -70,13 +71,33 @@ fn pieces(c: &mut Call<'_>, step: impl Fn(&mut Call<'_>, u64, u64) -> Answer) ->
 pub(super) fn readv(c: &mut Call<'_>) -> Answer {
     let file = c.file_index(0)?;
     c.system.open.get(file)?.check_readable()?;
-    pieces(c, |c, base, length| c.read_file(file, base, length, None))
+    pieces(c, |c, base, length, _| {
+        c.read_file(file, base, length, None)
+    })
 }
 
 pub(super) fn writev(c: &mut Call<'_>) -> Answer {
     let file = c.file_index(0)?;
     c.system.open.get(file)?.check_writable()?;
-    pieces(c, |c, base, length| c.write_file(file, base, length, None))
+    pieces(c, |c, base, length, _| {
+        c.write_file(file, base, length, None)
+    })
+}
+
+pub(super) fn preadv(c: &mut Call<'_>) -> Answer {
+    let (position, file) = (position(c)?, c.file_index(0)?);
+    c.system.open.get(file)?.check_readable()?;
+    pieces(c, |c, base, length, done| {
+        c.read_file(file, base, length, Some(position.saturating_add(done)))
+    })
+}
+
+pub(super) fn pwritev(c: &mut Call<'_>) -> Answer {
+    let (position, file) = (position(c)?, c.file_index(0)?);
+    c.system.open.get(file)?.check_writable()?;
+    pieces(c, |c, base, length, done| {
+        c.write_file(file, base, length, Some(position.saturating_add(done)))
+    })
 }
 
 pub(super) fn lseek(c: &mut Call<'_>) -> Answer {

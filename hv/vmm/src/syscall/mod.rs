@@ -14,6 +14,7 @@ pub mod state;
 pub mod table;
 pub mod tty;
 
+mod advice;
 mod descriptor;
 mod directory;
 mod file;

@@ -274,6 +274,55 @@ fn devices_do_what_they_are_for() {
 }
 
 #[test]
+fn pieces_move_at_a_position() {
+    let mut f = Fixture::new();
+    let fd = f.open("/tmp/f", O_CREAT | O_RDWR);
+    let (one, two) = (f.bytes(b"one"), f.bytes(b"two"));
+    let pieces = f.words(&[one, 3, two, 3]);
+    assert_eq!(f.call(__NR_pwritev, &[fd, pieces, 2, 2]), 6);
+    let pieces = f.words(&[OUT + 4, 4, OUT, 4]);
+    assert_eq!(f.call(__NR_preadv, &[fd, pieces, 2, 1]), 7);
+    assert_eq!(f.out(), *b"two\0\0one");
+    // The file's own offset stayed.
+    assert_eq!(f.call(__NR_lseek, &[fd, 0, SEEK_CUR.into()]), 0);
+}
+
+#[test]
+fn fallocate_takes_pages() {
+    let mut f = Fixture::new();
+    let fd = f.open("/tmp/f", O_CREAT | O_RDWR);
+    let keep = u64::from(FALLOC_FL_KEEP_SIZE);
+    assert_eq!(f.call(__NR_fallocate, &[fd, keep, 0, 4097]), 0);
+    assert_eq!(f.call(__NR_lseek, &[fd, 0, SEEK_END.into()]), 0);
+    assert_eq!(f.call(__NR_fallocate, &[fd, 0, 4096, 5000]), 0);
+    assert_eq!(f.call(__NR_lseek, &[fd, 0, SEEK_END.into()]), 9096);
+    assert_eq!(f.call(__NR_fstat, &[fd, OUT]), 0);
+    let stat: [u8; 144] = f.out();
+    assert_eq!(super::record::u64_at(&stat, 64), 3 * 8);
+    let free = f.system.files.budget.free;
+    f.error(__NR_fallocate, &[fd, 0, 0, 1 << 40], Errno::ENOSPC);
+    assert_eq!(f.system.files.budget.free, free);
+    f.error(__NR_fallocate, &[fd, 0, 0, 0], Errno::EINVAL);
+    f.error(__NR_fallocate, &[fd, 2, 0, 1], Errno::EOPNOTSUPP);
+}
+
+#[test]
+fn advice_is_checked_and_forgotten() {
+    let mut f = Fixture::new();
+    let (fd, path) = (f.open("/tmp/f", O_CREAT), f.text("/tmp/f"));
+    assert_eq!(f.call(__NR_fadvise64, &[fd, 0, 0, 5]), 0);
+    f.error(__NR_fadvise64, &[fd, 0, 0, 6], Errno::EINVAL);
+    f.error(__NR_fadvise64, &[99, 0, 0, 0], Errno::EBADF);
+    assert_eq!(f.call(__NR_mlock, &[ARGS + 7, 5000]), 0);
+    f.error(__NR_mlock, &[ARGS, 1 << 30], Errno::ENOMEM);
+    assert_eq!(f.call(__NR_listxattr, &[path, 0, 0]), 0);
+    f.error(__NR_getxattr, &[path, path, OUT, 9], Errno::EOPNOTSUPP);
+    let mask = f.words(&[1, 2]);
+    assert_eq!(f.call(__NR_sched_setaffinity, &[0, 8, mask]), 0);
+    f.error(__NR_sched_setaffinity, &[0, 8, mask + 8], Errno::EINVAL);
+}
+
+#[test]
 fn the_console_is_a_terminal() {
     let mut f = Fixture::new();
     assert_eq!(f.call(__NR_ioctl, &[1, TIOCGWINSZ.into(), OUT]), 0);
@@ -282,8 +331,13 @@ fn the_console_is_a_terminal() {
     f.error(__NR_ioctl, &[1, TIOCGWINSZ.into(), 8], Errno::EFAULT);
     let file = f.open("/tmp/f", O_CREAT);
     f.error(__NR_ioctl, &[file, TCGETS.into(), OUT], Errno::ENOTTY);
-    // Nobody can type: the end of the file.
+    // Nobody can type: the end of the file, or nothing for who does not wait.
     assert_eq!(f.call(__NR_read, &[0, OUT, 9]), 0);
+    let flags = f.call(__NR_fcntl, &[0, F_GETFL.into()]) as u64;
+    let nonblocking = flags | u64::from(O_NONBLOCK);
+    f.call(__NR_fcntl, &[0, F_SETFL.into(), nonblocking]);
+    f.error(__NR_read, &[0, OUT, 9], Errno::EAGAIN);
+    f.call(__NR_fcntl, &[0, F_SETFL.into(), flags]);
     f.kernel.has_input = true;
     assert_eq!(f.outcome(__NR_read, &[0, OUT, 9]), Outcome::Block(None));
     f.kernel.typed.extend(b"ab\x7fc");

@@ -92,10 +92,11 @@ impl Call<'_> {
             self.raise(signal)?;
         }
         let Some(available) = self.system.terminal.available() else {
-            if !self.kernel.has_console_input() {
-                return Ok(0);
-            }
-            return self.would_block(index);
+            // Where nobody can type, what would wait for ever meets the end of the input.
+            return match self.would_block(index) {
+                Err(Break::Block(None)) if !self.kernel.has_console_input() => Ok(0),
+                answer => answer,
+            };
         };
         let count = available.min(count as usize);
         let bytes: alloc::vec::Vec<u8> = self.system.terminal.take(count).collect();

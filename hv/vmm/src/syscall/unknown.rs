@@ -52,14 +52,11 @@ const NAMES: &[(u32, &str)] = names! {
     __NR_epoll_wait __NR_epoll_pwait __NR_signalfd __NR_signalfd4 __NR_inotify_init1
     __NR_memfd_create __NR_shmget __NR_shmat __NR_semget __NR_msgget __NR_ptrace __NR_mount
     __NR_umount2 __NR_chroot __NR_pivot_root __NR_reboot __NR_sethostname __NR_syslog
-    __NR_sched_setaffinity __NR_sched_setscheduler __NR_sched_getscheduler __NR_sched_getparam
-    __NR_setpriority __NR_capset __NR_seccomp __NR_bpf __NR_perf_event_open __NR_userfaultfd
-    __NR_io_uring_setup __NR_io_setup __NR_splice __NR_tee __NR_vmsplice __NR_fallocate
-    __NR_fadvise64 __NR_readahead __NR_getxattr __NR_lgetxattr __NR_fgetxattr __NR_listxattr
-    __NR_llistxattr __NR_setxattr __NR_personality __NR_iopl __NR_ioperm __NR_modify_ldt
-    __NR_unshare __NR_setns __NR_openat2 __NR_pidfd_open __NR_mlock
-    __NR_munlock __NR_mlockall __NR_munlockall __NR_clock_settime __NR_settimeofday
-    __NR_adjtimex __NR_preadv __NR_pwritev __NR_preadv2 __NR_pwritev2 __NR_getdents
+    __NR_sched_setscheduler __NR_capset __NR_seccomp __NR_bpf __NR_perf_event_open
+    __NR_userfaultfd __NR_io_uring_setup __NR_io_setup __NR_splice __NR_tee __NR_vmsplice
+    __NR_personality __NR_iopl __NR_ioperm __NR_modify_ldt __NR_unshare __NR_setns __NR_openat2
+    __NR_pidfd_open __NR_clock_settime __NR_settimeofday __NR_adjtimex __NR_preadv2 __NR_pwritev2
+    __NR_getdents
     __NR_utime __NR_utimes __NR_futimesat
 };
 
