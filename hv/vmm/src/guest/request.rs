@@ -25,6 +25,8 @@ pub enum BadRequest {
     Empty,
     /// The first word has no `kind:` before the path.
     NoKind(String),
+    /// There is no path after `kind:`.
+    NoPath(String),
     /// A quotation mark or a backslash is not closed.
     Unclosed(String),
     /// An option that this kind of guest does not have.
@@ -51,6 +53,10 @@ impl fmt::Display for BadRequest {
                 f,
                 "`{word}` names no kind of guest; it should be `kind:path`, such as `test:t-cpuid`"
             ),
+            Self::NoPath(word) => write!(
+                f,
+                "`{word}` names no program; it should be `kind:path`, such as `app:/bin/busybox`"
+            ),
             Self::Unclosed(line) => {
                 write!(f, "a quotation mark or backslash is not closed in `{line}`")
             }
@@ -74,6 +80,9 @@ impl Request {
             .ok_or_else(|| BadRequest::NoKind(first.clone()))?;
         let mut parts = rest.split(',');
         let path = parts.next().unwrap_or_default().to_string();
+        if path.is_empty() {
+            return Err(BadRequest::NoPath(first.clone()));
+        }
         let options = parts
             .map(|part| part.split_once('=').unwrap_or((part, "")))
             .map(|(option, value)| (option.to_string(), value.to_string()))
@@ -191,6 +200,8 @@ mod tests {
         for (line, want) in [
             ("  ", BadRequest::Empty),
             ("busybox sh", BadRequest::NoKind("busybox".into())),
+            ("app: x", BadRequest::NoPath("app:".into())),
+            ("app:,mem=3", BadRequest::NoPath("app:,mem=3".into())),
             (r#"app:x "y"#, BadRequest::Unclosed(r#"app:x "y"#.into())),
             (r"app:x y\", BadRequest::Unclosed(r"app:x y\".into())),
         ] {
