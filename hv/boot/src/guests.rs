@@ -37,6 +37,7 @@ pub fn run(backend: Box<dyn Backend>, frames: Frames, info: &Info, options: &Opt
     });
     let modules: Vec<Module> = info.modules().collect();
     load(host, &modules);
+    vmm::emulate::fetch::prepare();
     if options.bench {
         bench::print();
     }

@@ -212,7 +212,8 @@ pub trait Engine: Send {
         let cs = self.segment(SegmentRegister::Cs);
         CodeState {
             rip: self.reg(Reg::Rip),
-            cs: (cs.access.into(), cs.base),
+            cs_base: cs.base,
+            cs_access: cs.access,
             cr3: self.reg(Reg::Cr3),
         }
     }

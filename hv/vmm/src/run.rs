@@ -22,7 +22,7 @@ pub enum Pause {
 
 /// Runs a loaded virtual CPU until the TSC reaches `slice_end`, or until it waits or ends.
 pub fn run(v: &mut Vcpu, slice_end: u64, ring: &Ring) -> Pause {
-    let exits = v.guest.kind.exits;
+    let (exits, guest) = (v.guest.kind.exits, v.guest.number as u16);
     let mut deadline = Deadline::new(slice_end);
     let mut record = Record::default();
     let now = v.host.machine.now();
@@ -36,12 +36,13 @@ pub fn run(v: &mut Vcpu, slice_end: u64, ring: &Ring) -> Pause {
         let exit = record.decode();
         v.counts.add(exit.kind, visit);
         let verdict = (exits.handler(exit.kind))(&exit, v);
-        note(v, ring, visit, &exit, Outcome::from(&verdict));
         match verdict {
             Verdict::Next if exit.length != 0 && visit.left < deadline.next => {
+                note(ring, guest, visit, &exit, Outcome::Next);
                 skip(v, &exit, exit.length);
             }
             other => {
+                note(ring, guest, visit, &exit, Outcome::from(&other));
                 if let Some(pause) = decide(v, &exit, other, &mut deadline) {
                     return pause;
                 }
@@ -83,9 +84,9 @@ fn prepare(v: &mut Vcpu, deadline: &mut Deadline) {
 }
 
 #[inline]
-fn note(v: &Vcpu, ring: &Ring, visit: Visit, exit: &Exit, outcome: Outcome) {
+fn note(ring: &Ring, guest: u16, visit: Visit, exit: &Exit, outcome: Outcome) {
     let event = trace::Event::Exit {
-        guest: v.guest.number as u16,
+        guest,
         level: Level::L1,
         kind: exit.kind,
         outcome,

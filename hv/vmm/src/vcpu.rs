@@ -1,6 +1,7 @@
 //! A virtual CPU: what the engine holds, and what is ours.
 
 use crate::device::lapic::Lapic;
+use crate::exit::cpuid::Leaves;
 use crate::exit::exception;
 use crate::exit::msr::PASSTHROUGH;
 use crate::guest::Guest;
@@ -55,6 +56,8 @@ pub struct Vcpu {
     pub msrs: Msrs,
     /// A translation that the processor made for the instruction that is carried out.
     pub translated: Option<Translated>,
+    /// The CPUID leaves that it was shown.
+    pub leaves: Leaves,
     /// Its exits by kind.
     pub counts: Counts,
 }
@@ -77,6 +80,7 @@ impl Vcpu {
             lapic: Watched::new(Lapic::new(0)),
             msrs: Msrs::default(),
             translated: None,
+            leaves: Leaves::default(),
             counts: Counts::default(),
         }
     }

@@ -145,7 +145,8 @@ impl Engine for SvmVcpu {
         let save = &self.vmcb.save;
         CodeState {
             rip: save.rip,
-            cs: (save.cs.attrib.into(), save.cs.base),
+            cs_base: save.cs.base,
+            cs_access: save.cs.attrib.into(),
             cr3: save.cr3,
         }
     }

@@ -100,6 +100,13 @@ fn fetch(v: &Vcpu) -> Fetched {
     Fetched { bytes, length, end }
 }
 
+/// Has the decoder build its tables, which it does for the first instruction that it sees: some
+/// hundred thousand instructions that no guest should wait for.
+pub fn prepare() {
+    const NOP: &[u8] = &[0x90];
+    let _ = Decoder::new(64, NOP, DecoderOptions::NONE).decode();
+}
+
 /// The instruction at RIP; #UD if it is none, #PF if it cannot be fetched.
 pub fn instruction(v: &mut Vcpu) -> Result<Instruction, Event> {
     let fetched = fetch(v);

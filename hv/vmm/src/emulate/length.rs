@@ -19,16 +19,25 @@ const WORDS: usize = 6;
 const WORD: u64 = 8;
 
 /// The lengths of instructions seen before, kept by an engine whose processor does not save the next RIP.
-#[derive(Default)]
-pub struct Lengths(Box<[Option<Line>; LINES]>);
+pub struct Lengths(Box<[Line; LINES]>);
 
-/// The length of one instruction, and all that it came from.
+impl Default for Lengths {
+    fn default() -> Self {
+        Self(Box::new([Line::EMPTY; LINES]))
+    }
+}
+
+/// The length of one instruction, and all that it came from. Its size makes its address cheap.
 #[derive(Clone, Copy)]
+#[repr(align(128))]
 pub struct Line {
-    state: CodeState,
+    rip: u64,
+    cr3: u64,
+    cs_base: u64,
+    cs_access: u32,
+    length: u8,
     /// The first is a word of code; what is left over repeats it.
     words: [Word; WORDS],
-    length: u8,
 }
 
 /// A word of the guest's memory, and what was in it.
@@ -56,24 +65,64 @@ impl Lengths {
     #[inline]
     #[must_use]
     pub fn find(&self, state: &CodeState) -> u8 {
-        match &self.0[state.rip as usize % LINES] {
-            Some(line) if line.state == *state && line.is_unchanged() => line.length,
-            _ => 0,
+        let line = &self.0[state.rip as usize % LINES];
+        if line.is_at(state) && line.is_unchanged() {
+            line.length
+        } else {
+            0
         }
     }
 
     /// Remembers a length.
     pub fn remember(&mut self, line: Line) {
-        self.0[line.state.rip as usize % LINES] = Some(line);
+        self.0[line.rip as usize % LINES] = line;
     }
 
     /// Forgets them all.
     pub fn forget(&mut self) {
-        *self.0 = [None; LINES];
+        *self.0 = [Line::EMPTY; LINES];
     }
 }
 
+const _: () = assert!(size_of::<Line>() == 128);
+
 impl Line {
+    /// Whatever it matches has no known length.
+    const EMPTY: Self = {
+        static ZERO: AtomicU64 = AtomicU64::new(0);
+        let word = Word {
+            place: &ZERO,
+            value: 0,
+        };
+        Self {
+            rip: 0,
+            cr3: 0,
+            cs_base: 0,
+            cs_access: 0,
+            length: 0,
+            words: [word; WORDS],
+        }
+    };
+
+    fn new(state: &CodeState, words: [Word; WORDS], length: u8) -> Self {
+        Self {
+            rip: state.rip,
+            cr3: state.cr3,
+            cs_base: state.cs_base,
+            cs_access: state.cs_access,
+            length,
+            words,
+        }
+    }
+
+    #[inline]
+    fn is_at(&self, state: &CodeState) -> bool {
+        self.rip == state.rip
+            && self.cr3 == state.cr3
+            && self.cs_base == state.cs_base
+            && self.cs_access == state.cs_access
+    }
+
     #[inline]
     fn is_unchanged(&self) -> bool {
         self.words.iter().all(Word::is_unchanged)
@@ -86,11 +135,7 @@ pub fn decode(v: &mut Vcpu) -> Result<u8, Event> {
     let length = fetch::instruction(v)?.len() as u8;
     let line = found
         .filter(|(_, code)| u64::from(length) <= *code)
-        .map(|(words, _)| Line {
-            state: v.engine.code_state(),
-            words,
-            length,
-        });
+        .map(|(words, _)| Line::new(&v.engine.code_state(), words, length));
     // What another CPU, or our own fetch, has changed meanwhile is not remembered.
     if let Some(line) = line.filter(Line::is_unchanged) {
         v.engine.remember_length(line);

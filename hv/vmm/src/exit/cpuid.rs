@@ -111,17 +111,49 @@ pub(super) const STATES: Xcr0 = Xcr0::X87
     .union(Xcr0::AVX)
     .union(Xcr0::AVX512);
 
+/// How many leaves a virtual CPU remembers: of those whose numbers end alike, the last one.
+const REMEMBERED: usize = 8;
+
+/// The leaves that a virtual CPU was shown last, without those that change with its registers.
+/// CPUID is slow, and slower still where we are a guest ourselves.
+#[derive(Debug)]
+pub struct Leaves([((u32, u32), CpuidResult); REMEMBERED]);
+
+impl Default for Leaves {
+    /// Leaf FFFF_FFFFH, which is empty, in every place.
+    fn default() -> Self {
+        Self([((u32::MAX, 0), CpuidResult::default()); REMEMBERED])
+    }
+}
+
 /// CPUID.
 pub(super) fn cpuid(_: &Exit, v: &mut Vcpu) -> Verdict {
-    let gprs = &v.gprs;
-    let (leaf, subleaf) = (gprs[Gpr::Rax] as u32, gprs[Gpr::Rcx] as u32);
-    let shown = show(v, leaf, subleaf);
-    let gprs = &mut v.gprs;
-    gprs[Gpr::Rax] = shown.eax.into();
-    gprs[Gpr::Rbx] = shown.ebx.into();
-    gprs[Gpr::Rcx] = shown.ecx.into();
-    gprs[Gpr::Rdx] = shown.edx.into();
+    let asked = (v.gprs[Gpr::Rax] as u32, v.gprs[Gpr::Rcx] as u32);
+    let (known, shown) = v.leaves.0[asked.0 as usize % REMEMBERED];
+    if known == asked {
+        answer(v, shown);
+    } else {
+        look_up(v, asked);
+    }
     Verdict::Next
+}
+
+#[inline]
+fn answer(v: &mut Vcpu, shown: CpuidResult) {
+    v.gprs[Gpr::Rax] = shown.eax.into();
+    v.gprs[Gpr::Rbx] = shown.ebx.into();
+    v.gprs[Gpr::Rcx] = shown.ecx.into();
+    v.gprs[Gpr::Rdx] = shown.edx.into();
+}
+
+#[inline(never)]
+fn look_up(v: &mut Vcpu, asked: (u32, u32)) {
+    let shown = show(v, asked.0, asked.1);
+    // These mirror CR4 and XCR0.
+    if !matches!(asked.0, leaf::FEATURES | leaf::XSAVE) {
+        v.leaves.0[asked.0 as usize % REMEMBERED] = (asked, shown);
+    }
+    answer(v, shown);
 }
 
 /// What the guest sees of a leaf.

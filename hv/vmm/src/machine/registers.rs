@@ -167,6 +167,8 @@ pub struct CodeState {
     pub rip: u64,
     /// CR3.
     pub cr3: u64,
-    /// The attributes of CS, in any form, and its base.
-    pub cs: (u64, u64),
+    /// The base of CS.
+    pub cs_base: u64,
+    /// The attributes of CS, in any form.
+    pub cs_access: u32,
 }

@@ -8,7 +8,8 @@ use core::fmt;
 /// the next VM entry.
 #[derive(Clone, Copy, Debug)]
 pub struct Counts {
-    rows: [Row; Kind::COUNT],
+    exits: [u64; Kind::COUNT],
+    ticks: [u64; Kind::COUNT],
     /// The last exit, and since when its ticks count.
     last: Kind,
     since: u64,
@@ -23,7 +24,8 @@ struct Row {
 impl Default for Counts {
     fn default() -> Self {
         Self {
-            rows: [Row::default(); Kind::COUNT],
+            exits: [0; Kind::COUNT],
+            ticks: [0; Kind::COUNT],
             last: Kind::Other,
             since: 0,
         }
@@ -35,7 +37,7 @@ impl Counts {
     #[inline]
     pub fn add(&mut self, kind: Kind, visit: Visit) {
         self.pause(visit.entered);
-        self.rows[kind as usize].exits += 1;
+        self.exits[kind as usize] += 1;
         self.last = kind;
         self.since = visit.left;
     }
@@ -44,8 +46,8 @@ impl Counts {
     #[inline]
     pub fn pause(&mut self, now: u64) {
         let ticks = now.wrapping_sub(self.since);
-        let row = &mut self.rows[self.last as usize];
-        row.ticks = row.ticks.wrapping_add(ticks);
+        let sum = &mut self.ticks[self.last as usize];
+        *sum = sum.wrapping_add(ticks);
     }
 
     /// The ticks until now are not the last exit's: the guest waited.
@@ -56,14 +58,21 @@ impl Counts {
     /// How many exits of this kind there were.
     #[must_use]
     pub fn exits(&self, kind: Kind) -> u64 {
-        self.rows[kind as usize].exits
+        self.exits[kind as usize]
+    }
+
+    fn row(&self, kind: Kind) -> Row {
+        Row {
+            exits: self.exits[kind as usize],
+            ticks: self.ticks[kind as usize],
+        }
     }
 
     /// Writes the table, a line for each kind that happened, the most ticks first.
     pub fn write_table(&self, mut line: impl FnMut(fmt::Arguments<'_>)) {
         let mut rows = [(Kind::Other, Row::default()); Kind::COUNT];
         for (slot, &kind) in rows.iter_mut().zip(Kind::ALL) {
-            *slot = (kind, self.rows[kind as usize]);
+            *slot = (kind, self.row(kind));
         }
         rows.sort_unstable_by_key(|(kind, row)| (core::cmp::Reverse(row.ticks), *kind));
         line(format_args!(
