@@ -1,5 +1,6 @@
 //! The time-stamp counter: the hypervisor's only clock.
 
+use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 static HZ: AtomicU64 = AtomicU64::new(0);
@@ -8,8 +9,20 @@ static HZ: AtomicU64 = AtomicU64::new(0);
 #[inline]
 #[must_use]
 pub fn now() -> u64 {
-    // SAFETY: RDTSC at CPL 0 is allowed whatever CR4.TSD says.
-    unsafe { x86::time::rdtsc() }
+    let now;
+    // SAFETY: RDTSC at CPL 0 is allowed whatever CR4.TSD says. (Of the x86 crate's `rdtsc` the two halves
+    // stay apart across a VM entry, on the stack.)
+    unsafe {
+        asm!(
+            "rdtsc",
+            "shl rdx, 32",
+            "or rax, rdx",
+            out("rax") now,
+            out("rdx") _,
+            options(nomem, nostack)
+        );
+    }
+    now
 }
 
 /// Its frequency, as calibrated; 0 before that.

@@ -4,6 +4,7 @@
 mod registers;
 
 use alloc::boxed::Box;
+use core::num::NonZeroU64;
 use core::sync::atomic::AtomicU64;
 use spec::addr::Hpa;
 
@@ -180,8 +181,9 @@ pub trait Engine: Send {
     fn unload(&mut self);
     /// One VM entry and the VM exit that ends it.
     ///
-    /// The guest runs with these general-purpose registers, and `record` says why it left.
-    fn run(&mut self, gprs: &mut Gprs, record: &mut Record) -> Visit;
+    /// The guest runs with these general-purpose registers, and `record` says why it left. With
+    /// `next` it goes on there, as after [`Engine::skip`].
+    fn run(&mut self, gprs: &mut Gprs, record: &mut Record, next: Option<NonZeroU64>) -> Visit;
 
     /// Reads a register.
     fn reg(&self, register: Reg) -> u64;
@@ -222,8 +224,8 @@ pub trait Engine: Send {
     fn remember_length(&mut self, _line: Line) {}
 
     /// Goes on at `rip`, behind an instruction that was emulated: blocking by STI or MOV SS and
-    /// RFLAGS.RF end. True if RFLAGS.TF is set, so that a single-step #DB is due.
-    fn skip(&mut self, rip: u64) -> bool;
+    /// RFLAGS.RF end, and with RFLAGS.TF set a [`single_step`](crate::run::single_step) follows.
+    fn skip(&mut self, rip: u64);
     /// What holds back interrupts now.
     fn interruptibility(&self) -> Interruptibility;
     /// Changes it.

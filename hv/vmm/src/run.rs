@@ -3,9 +3,10 @@
 use crate::emulate::length;
 use crate::exit::table::{Stop, Verdict};
 use crate::exit::{Exit, Kind, Record, exception, interrupt};
-use crate::machine::{Event, EventType, Reg, Visit};
+use crate::machine::{Engine, Event, EventType, Reg, Visit};
 use crate::trace::{self, Level, Outcome, Ring};
 use crate::vcpu::{Activity, Vcpu};
+use core::num::NonZeroU64;
 use spec::control_registers::{Cr0, Dr6};
 use spec::exception::{Combination, Vector};
 
@@ -28,18 +29,19 @@ pub fn run(v: &mut Vcpu, slice_end: u64, ring: &Ring) -> Pause {
     let now = v.host.machine.now();
     v.counts.resume(now);
     v.lapic.advance(now);
+    let mut next = None;
     loop {
         if v.lapic.is_touched() {
-            prepare(v, &mut deadline);
+            prepare(v, &mut deadline, next.take());
         }
-        let visit = v.engine.run(&mut v.gprs, &mut record);
+        let visit = v.engine.run(&mut v.gprs, &mut record, next.take());
         let exit = record.decode();
         v.counts.add(exit.kind, visit);
         let verdict = (exits.handler(exit.kind))(&exit, v);
         match verdict {
             Verdict::Next if exit.length != 0 && visit.left < deadline.next => {
                 note(ring, guest, visit, &exit, Outcome::Next);
-                skip(v, &exit, exit.length);
+                next = behind(v, &exit);
             }
             other => {
                 note(ring, guest, visit, &exit, Outcome::from(&other));
@@ -49,6 +51,16 @@ pub fn run(v: &mut Vcpu, slice_end: u64, ring: &Ring) -> Pause {
             }
         }
     }
+}
+
+/// Where the next VM entry goes on behind this instruction, for which 0 has no word: there it is told at once.
+#[inline]
+fn behind(v: &mut Vcpu, exit: &Exit) -> Option<NonZeroU64> {
+    let rip = NonZeroU64::new(exit.rip.wrapping_add(exit.length.into()));
+    if rip.is_none() {
+        v.engine.skip(0);
+    }
+    rip
 }
 
 /// When the loop must look at the clock again.
@@ -70,9 +82,13 @@ impl Deadline {
     }
 }
 
-/// Before a VM entry: has the engine exit when the first deadline comes, and delivers what is pending.
+/// Before a VM entry at `rip`: has the engine exit when the first deadline comes, and delivers what
+/// is pending.
 #[inline(never)]
-fn prepare(v: &mut Vcpu, deadline: &mut Deadline) {
+fn prepare(v: &mut Vcpu, deadline: &mut Deadline, rip: Option<NonZeroU64>) {
+    if let Some(rip) = rip {
+        v.engine.skip(rip.get());
+    }
     let timer = v.lapic.next_deadline().unwrap_or(u64::MAX);
     let next = timer.min(deadline.slice_end);
     if !deadline.armed || next != deadline.next {
@@ -155,16 +171,16 @@ fn advance(v: &mut Vcpu, exit: &Exit) -> Option<Pause> {
 /// STI and MOV SS and RFLAGS.RF end, and with RFLAGS.TF set a single-step #DB follows.
 #[inline]
 fn skip(v: &mut Vcpu, exit: &Exit, length: u8) -> Option<Pause> {
-    if v.engine.skip(exit.rip.wrapping_add(u64::from(length))) {
-        single_step(v);
-    }
+    v.engine.skip(exit.rip.wrapping_add(u64::from(length)));
     None
 }
 
+/// The #DB that follows an instruction when RFLAGS.TF is set. The engine calls it, since it looks at
+/// the flags anyway.
 #[cold]
-fn single_step(v: &mut Vcpu) {
-    let event = exception::debug(v, Dr6::BS.bits());
-    v.engine.inject(event);
+pub fn single_step(engine: &mut dyn Engine) {
+    let event = exception::debug(engine, Dr6::BS.bits());
+    engine.inject(event);
 }
 
 /// Delivers an event. When the exit came while another exception was being delivered, the two

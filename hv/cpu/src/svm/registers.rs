@@ -3,6 +3,7 @@
 use super::run::SvmVcpu;
 use super::vmcb::{InterruptShadow, Vmcb, VmcbSegment};
 use crate::percpu;
+use core::num::NonZeroU64;
 use spec::control_registers::{Cr0, Rflags};
 use spec::msr::Efer;
 use spec::segment::AccessRights;
@@ -12,6 +13,7 @@ use vmm::machine::{
     CodeState, Engine, Event, Gprs, Interruptibility, Reg, Segment, SegmentRegister, TableRegister,
     Visit,
 };
+use vmm::run::single_step;
 
 /// A limit beyond this one needs the granularity bit.
 const LARGEST_BYTE_LIMIT: u32 = 0xf_ffff;
@@ -25,7 +27,10 @@ impl Engine for SvmVcpu {
         self.extended.save();
     }
 
-    fn run(&mut self, gprs: &mut Gprs, record: &mut Record) -> Visit {
+    fn run(&mut self, gprs: &mut Gprs, record: &mut Record, next: Option<NonZeroU64>) -> Visit {
+        if let Some(rip) = next {
+            self.skip(rip.get());
+        }
         self.run_guest(gprs, record.as_svm())
     }
 
@@ -155,15 +160,14 @@ impl Engine for SvmVcpu {
         self.lengths.remember(line);
     }
 
-    fn skip(&mut self, rip: u64) -> bool {
+    #[inline(always)]
+    fn skip(&mut self, rip: u64) {
         self.vmcb.set_rip(rip);
         self.vmcb.set_interrupt_shadow(InterruptShadow::empty());
         let flags = Rflags::from_bits_retain(self.vmcb.save.rflags);
-        if !flags.intersects(Rflags::TF | Rflags::RF) {
-            return false;
+        if flags.intersects(Rflags::TF | Rflags::RF) {
+            self.end_instruction(flags);
         }
-        self.vmcb.set_rflags((flags - Rflags::RF).bits());
-        flags.contains(Rflags::TF)
     }
 
     fn interruptibility(&self) -> Interruptibility {
@@ -220,6 +224,14 @@ impl Engine for SvmVcpu {
 }
 
 impl SvmVcpu {
+    #[cold]
+    fn end_instruction(&mut self, flags: Rflags) {
+        self.vmcb.set_rflags((flags - Rflags::RF).bits());
+        if flags.contains(Rflags::TF) {
+            single_step(self);
+        }
+    }
+
     /// LMA is computed: at the exit of a MOV to CR0, Bochs has changed it already.
     fn efer(&self) -> u64 {
         let mut efer = long_mode(&self.vmcb);

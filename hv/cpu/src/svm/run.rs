@@ -42,7 +42,7 @@ pub(super) struct SvmVcpu {
     /// The exceptions that vmm wants to exit.
     pub(super) exceptions: u32,
     pub(super) nmi: Nmi,
-    /// One of the two above and below may want more than a plain VM entry.
+    /// The next VM entry wants more than the registers: an NMI, an event or a flush is under way.
     pub(super) watched: bool,
     /// A software event is on its way whose delivery must be watched.
     pub(super) injected: Option<Injected>,
@@ -91,6 +91,7 @@ impl SvmVcpu {
             self.vmcb.set_dirty();
             if flush_all {
                 self.vmcb.set_tlb_control(TlbControl::FLUSH_ALL);
+                self.watched = true;
             }
         }
         self.extended.load();
@@ -106,21 +107,19 @@ impl SvmVcpu {
         if self.vmcb.control.tlb_control != TlbControl::FLUSH_ALL {
             self.vmcb.set_tlb_control(how);
         }
+        self.watched = true;
     }
 
     /// One VMRUN.
     #[inline(always)]
     fn enter(&mut self, gprs: &mut Gprs) -> Visit {
-        self.vmcb.set_rax(gprs[Gpr::Rax]);
-        let address = self.vmcb.address();
+        let address = self.vmcb.with_rax(gprs[Gpr::Rax]);
         let entered = tsc::now();
         // SAFETY: `load_here` found SVM enabled on this CPU and took its saved state; the VMCB is
         // ours, and its nested page tables are vmm's.
         unsafe { switch::run_guest(gprs, address, self.host) }
         let left = tsc::now();
         gprs[Gpr::Rax] = self.vmcb.save.rax;
-        self.vmcb.set_event(Event(0));
-        self.vmcb.set_tlb_control(TlbControl::DO_NOTHING);
         self.vmcb.set_clean();
         Visit { entered, left }
     }
@@ -160,12 +159,14 @@ impl SvmVcpu {
         visit
     }
 
-    /// The way of the rare cases: NMIs held back, or a software event that is being delivered.
+    /// The way of the rarer cases: NMIs held back, an event that is delivered, a TLB flush.
     #[cold]
     fn run_watched(&mut self, gprs: &mut Gprs, record: &mut SvmRecord) -> Visit {
         loop {
             self.before_watched_entry();
             let visit = self.enter(gprs);
+            self.vmcb.set_event(Event(0));
+            self.vmcb.set_tlb_control(TlbControl::DO_NOTHING);
             self.read_record(record);
             if record.exit_code == MACHINE_CHECK {
                 take_machine_check();

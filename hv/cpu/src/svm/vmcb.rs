@@ -91,7 +91,6 @@ setters! {
     set_rflags = save.rflags: u64;
     set_rip = save.rip: u64;
     set_rsp = save.rsp: u64;
-    set_rax = save.rax: u64;
     set_star = save.star: u64;
     set_lstar = save.lstar: u64;
     set_cstar = save.cstar: u64;
@@ -128,10 +127,12 @@ impl Vmcb {
         new
     }
 
-    /// Its physical address.
-    #[inline]
-    pub(super) fn address(&mut self) -> u64 {
-        core::ptr::from_mut(&mut *self.0) as u64
+    /// Writes RAX, and returns its physical address, for VMRUN.
+    #[inline(always)]
+    pub(super) fn with_rax(&mut self, rax: u64) -> u64 {
+        let vmcb = &mut *self.0;
+        vmcb.save.rax = rax;
+        core::ptr::from_mut(vmcb) as u64
     }
 
     /// After a VMRUN: the processor has seen all that was written.

@@ -8,6 +8,7 @@ use super::{Page, host, record, switch};
 use crate::extended_state::ExtendedState;
 use crate::{percpu, tsc};
 use alloc::boxed::Box;
+use core::num::NonZeroU64;
 use core::ptr::from_mut;
 use spec::addr::Hpa;
 use spec::control_registers::Rflags;
@@ -22,6 +23,7 @@ use vmm::exit::from_vmx::VmxRecord;
 use vmm::machine::{
     Engine, Event, Gprs, Interruptibility, Reg, Segment, SegmentRegister, TableRegister, Visit,
 };
+use vmm::run::single_step;
 
 /// The two I/O bitmaps: every port exits.
 static IO_BITMAPS: [Page; 2] = [const { Page([0xff; 4096]) }; 2];
@@ -154,6 +156,15 @@ impl VmxVcpu {
         self.vmcs.current_mut().write(PREEMPTION_TIMER_VALUE, value);
     }
 
+    #[cold]
+    fn end_instruction(&mut self, flags: Rflags) {
+        let vmcs = self.vmcs.current_mut();
+        vmcs.write(GUEST_RFLAGS, (flags - Rflags::RF).bits());
+        if flags.contains(Rflags::TF) {
+            single_step(self);
+        }
+    }
+
     fn flush(&mut self) {
         flush_ept(self.eptp, self.capability.ept_vpid);
         if let Some(vpid) = &self.vpid {
@@ -179,7 +190,10 @@ impl Engine for VmxVcpu {
         self.vmcs.clear();
     }
 
-    fn run(&mut self, gprs: &mut Gprs, record: &mut Record) -> Visit {
+    fn run(&mut self, gprs: &mut Gprs, record: &mut Record, next: Option<NonZeroU64>) -> Visit {
+        if let Some(rip) = next {
+            self.skip(rip.get());
+        }
         self.injecting = false;
         let vmcs = self.vmcs.current_mut();
         let registers = from_mut(gprs);
@@ -251,7 +265,8 @@ impl Engine for VmxVcpu {
         AccessRights::from_bits_retain(self.vmcs.current().read(GUEST_SS_ACCESS_RIGHTS)).dpl()
     }
 
-    fn skip(&mut self, rip: u64) -> bool {
+    #[inline(always)]
+    fn skip(&mut self, rip: u64) {
         let vmcs = self.vmcs.current_mut();
         let state = Field::from_bits_retain(vmcs.read(GUEST_INTERRUPTIBILITY_STATE));
         if state.intersects(Field::SHADOW) {
@@ -259,10 +274,9 @@ impl Engine for VmxVcpu {
         }
         vmcs.write(GUEST_RIP, rip);
         let flags = Rflags::from_bits_retain(vmcs.read(GUEST_RFLAGS));
-        if flags.contains(Rflags::RF) {
-            vmcs.write(GUEST_RFLAGS, (flags - Rflags::RF).bits());
+        if flags.intersects(Rflags::TF | Rflags::RF) {
+            self.end_instruction(flags);
         }
-        flags.contains(Rflags::TF)
     }
 
     fn interruptibility(&self) -> Interruptibility {

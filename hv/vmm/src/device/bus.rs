@@ -103,12 +103,19 @@ impl Bus {
     /// Writes the low `size` bytes of `value`; ports that nobody claims ignore it.
     #[inline]
     pub fn write(&mut self, port: u16, size: u8, value: u32) -> Effect {
+        if size == 1 && self.find(port).is_none() {
+            return Effect::None;
+        }
+        self.write_to_device(port, size, value)
+    }
+
+    #[inline(never)]
+    fn write_to_device(&mut self, port: u16, size: u8, value: u32) -> Effect {
         match self.find(port) {
             Some(row) if row.takes(port, size) => {
                 let value = value & (u32::MAX >> (32 - 8 * u32::from(size)));
                 row.device.write(port - row.first, size, value)
             }
-            None if size == 1 => Effect::None,
             _ => self.write_split(port, size, value),
         }
     }

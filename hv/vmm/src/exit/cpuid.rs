@@ -130,30 +130,29 @@ impl Default for Leaves {
 pub(super) fn cpuid(_: &Exit, v: &mut Vcpu) -> Verdict {
     let asked = (v.gprs[Gpr::Rax] as u32, v.gprs[Gpr::Rcx] as u32);
     let (known, shown) = v.leaves.0[asked.0 as usize % REMEMBERED];
-    if known == asked {
-        answer(v, shown);
-    } else {
-        look_up(v, asked);
+    if known != asked {
+        return look_up(v, asked);
     }
-    Verdict::Next
+    answer(v, shown)
 }
 
-#[inline]
-fn answer(v: &mut Vcpu, shown: CpuidResult) {
+#[inline(always)]
+fn answer(v: &mut Vcpu, shown: CpuidResult) -> Verdict {
     v.gprs[Gpr::Rax] = shown.eax.into();
     v.gprs[Gpr::Rbx] = shown.ebx.into();
     v.gprs[Gpr::Rcx] = shown.ecx.into();
     v.gprs[Gpr::Rdx] = shown.edx.into();
+    Verdict::Next
 }
 
 #[inline(never)]
-fn look_up(v: &mut Vcpu, asked: (u32, u32)) {
+fn look_up(v: &mut Vcpu, asked: (u32, u32)) -> Verdict {
     let shown = show(v, asked.0, asked.1);
     // These mirror CR4 and XCR0.
     if !matches!(asked.0, leaf::FEATURES | leaf::XSAVE) {
         v.leaves.0[asked.0 as usize % REMEMBERED] = (asked, shown);
     }
-    answer(v, shown);
+    answer(v, shown)
 }
 
 /// What the guest sees of a leaf.

@@ -27,7 +27,7 @@ fn move_register(v: &mut Vcpu, number: u8, write: bool, gpr: Option<u8>) -> Resu
         return Err(GP);
     }
     if v.engine.reg(Reg::Dr7) & Dr7::GD.bits() != 0 {
-        return Err(exception::debug(v, Dr6::BD.bits()));
+        return Err(exception::debug(&mut *v.engine, Dr6::BD.bits()));
     }
     let gpr = match gpr {
         Some(gpr) => Gpr::from_number(gpr),

@@ -3,7 +3,7 @@
 use super::table::Verdict;
 use super::{Detail, Exit, Kind, simple};
 use crate::emulate::fetch;
-use crate::machine::{Event, EventType, Reg};
+use crate::machine::{Engine, Event, EventType, Reg};
 use crate::vcpu::Vcpu;
 use iced_x86::Mnemonic;
 use spec::control_registers::{Dr6, Dr7};
@@ -30,7 +30,7 @@ pub(super) fn exception(x: &Exit, v: &mut Vcpu) -> Verdict {
             Verdict::Inject(event)
         }
         Vector::DB if qualification != 0 => {
-            let caught = debug(v, qualification);
+            let caught = debug(&mut *v.engine, qualification);
             Verdict::Inject(Event {
                 kind: event.kind,
                 ..caught
@@ -63,7 +63,7 @@ fn hypercall(x: &Exit, v: &mut Vcpu) -> Verdict {
 
 /// The #DB of these conditions (DR6 layout): DR6 says them, and DR7.GD is cleared so that the
 /// handler may use the debug registers (SDM 3B "Debug Exception (#DB)").
-pub(crate) fn debug(v: &mut Vcpu, conditions: u64) -> Event {
+pub(crate) fn debug(engine: &mut dyn Engine, conditions: u64) -> Event {
     const TRAPS: u64 = Dr6::B0
         .union(Dr6::B1)
         .union(Dr6::B2)
@@ -73,12 +73,12 @@ pub(crate) fn debug(v: &mut Vcpu, conditions: u64) -> Event {
         .union(Dr6::BT)
         .bits();
     const BREAKPOINTS: u64 = 0b1111;
-    let kept = v.engine.reg(Reg::Dr6) & !BREAKPOINTS;
+    let kept = engine.reg(Reg::Dr6) & !BREAKPOINTS;
     let dr6 = kept | conditions & TRAPS | Dr6::FIXED1;
-    v.engine.set_reg(Reg::Dr6, dr6);
-    let dr7 = v.engine.reg(Reg::Dr7);
+    engine.set_reg(Reg::Dr6, dr6);
+    let dr7 = engine.reg(Reg::Dr7);
     if dr7 & Dr7::GD.bits() != 0 {
-        v.engine.set_reg(Reg::Dr7, dr7 & !Dr7::GD.bits());
+        engine.set_reg(Reg::Dr7, dr7 & !Dr7::GD.bits());
     }
     Event::exception(Vector::DB.0, None)
 }

@@ -71,15 +71,57 @@ static PLAIN: [Option<Kind>; 0x90] = {
 #[must_use]
 pub fn decode(record: &SvmRecord) -> Exit {
     match PLAIN.get(record.exit_code as usize) {
-        Some(&Some(kind)) => Exit {
-            kind,
-            rip: record.rip,
-            length: distance(record.rip, record.next_rip),
-            detail: Detail::None,
-            vectoring: None,
-        },
-        _ => with_information(record),
+        Some(&Some(kind)) => plain(kind, record),
+        _ => port(record)
+            .or_else(|| msr(record))
+            .unwrap_or_else(|| with_information(record)),
     }
+}
+
+/// RDMSR and WRMSR.
+#[inline]
+fn msr(record: &SvmRecord) -> Option<Exit> {
+    let kind = match (ExitCode(record.exit_code), record.exit_info_1) {
+        (ExitCode::MSR, 0) => Kind::Rdmsr,
+        (ExitCode::MSR, 1) => Kind::Wrmsr,
+        _ => return None,
+    };
+    Some(plain(kind, record))
+}
+
+#[inline]
+fn plain(kind: Kind, record: &SvmRecord) -> Exit {
+    Exit {
+        kind,
+        rip: record.rip,
+        length: distance(record.rip, record.next_rip),
+        detail: Detail::None,
+        vectoring: None,
+    }
+}
+
+/// IN and OUT, the exits that guests make most: never met while an event is delivered.
+#[inline]
+fn port(record: &SvmRecord) -> Option<Exit> {
+    let info = IoInfo(record.exit_info_1);
+    if ExitCode(record.exit_code) != ExitCode::IOIO || info.string() {
+        return None;
+    }
+    Some(Exit {
+        kind: Kind::Io,
+        rip: record.rip,
+        length: distance(record.rip, record.exit_info_2),
+        detail: Detail::Io(Io {
+            port: info.port(),
+            size: info.size(),
+            input: info.is_in(),
+            string: false,
+            rep: false,
+            address_size: None,
+            segment: None,
+        }),
+        vectoring: None,
+    })
 }
 
 #[inline(never)]

@@ -12,25 +12,28 @@ use crate::vcpu::Vcpu;
 /// Port I/O.
 pub(super) fn io(x: &Exit, v: &mut Vcpu) -> Verdict {
     match x.detail {
-        Detail::Io(io) if !io.string => register_io(io, v),
-        Detail::Io(io) => string_io(io, v),
+        Detail::Io(io) if io.string => string_io(io, v),
+        Detail::Io(io) if io.input => register_in(io, v),
+        Detail::Io(io) => register_out(io, v),
         _ => simple::unsupported(x, v),
     }
 }
 
-/// IN and OUT. A 32-bit IN clears the upper half of RAX, as every 32-bit result does.
+/// OUT.
 #[inline]
-fn register_io(io: Io, v: &mut Vcpu) -> Verdict {
-    let rax = v.gprs[Gpr::Rax];
-    let mut bus = v.guest.bus.lock();
-    if !io.input {
-        return match bus.write(io.port, io.size, rax as u32) {
-            Effect::None => Verdict::Next,
-            Effect::Exit(status) => Verdict::Stop(Stop::Exit(status)),
-        };
+fn register_out(io: Io, v: &mut Vcpu) -> Verdict {
+    let value = v.gprs[Gpr::Rax] as u32;
+    match v.guest.bus.lock().write(io.port, io.size, value) {
+        Effect::None => Verdict::Next,
+        Effect::Exit(status) => Verdict::Stop(Stop::Exit(status)),
     }
-    let value = u64::from(bus.read(io.port, io.size));
-    drop(bus);
+}
+
+/// IN. A 32-bit result clears the upper half of RAX, as every such result does.
+#[inline(never)]
+fn register_in(io: Io, v: &mut Vcpu) -> Verdict {
+    let rax = v.gprs[Gpr::Rax];
+    let value = u64::from(v.guest.bus.lock().read(io.port, io.size));
     v.gprs[Gpr::Rax] = match io.size {
         1 => rax & !0xff | value & 0xff,
         2 => rax & !0xffff | value & 0xffff,

@@ -10,10 +10,12 @@ use crate::exit::Record;
 use crate::host::Host;
 use crate::memory::Frames;
 use crate::memory::testing::VecMemory;
+use crate::run::single_step;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::num::NonZeroU64;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use spec::addr::Hpa;
 use spec::control_registers::{Cr0, Cr4, Rflags};
@@ -202,7 +204,10 @@ impl Engine for FakeEngine {
 
     fn unload(&mut self) {}
 
-    fn run(&mut self, _: &mut Gprs, record: &mut Record) -> Visit {
+    fn run(&mut self, _: &mut Gprs, record: &mut Record, next: Option<NonZeroU64>) -> Visit {
+        if let Some(rip) = next {
+            self.skip(rip.get());
+        }
         let mut entry = self.entries.pop_front().expect("no more VM entries");
         let entered = self.machine.now();
         *record = entry(self);
@@ -257,12 +262,14 @@ impl Engine for FakeEngine {
         self.told.lock().lengths.remember(line);
     }
 
-    fn skip(&mut self, rip: u64) -> bool {
+    fn skip(&mut self, rip: u64) {
         self.state.shadow = false;
         self.set_reg(Reg::Rip, rip);
         let flags = Rflags::from_bits_retain(self.reg(Reg::Rflags)) - Rflags::RF;
         self.set_reg(Reg::Rflags, flags.bits());
-        flags.contains(Rflags::TF)
+        if flags.contains(Rflags::TF) {
+            single_step(self);
+        }
     }
 
     fn interruptibility(&self) -> Interruptibility {
