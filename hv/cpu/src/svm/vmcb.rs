@@ -1,7 +1,6 @@
 //! The VMCB of a virtual CPU. It is read freely and written only here, where each write clears
 //! the clean bit of its field. APM vol 2 "VMCB State Caching".
 
-use alloc::boxed::Box;
 use core::ops::Deref;
 use spec::control_registers::{Cr0, Dr6, Dr7, Rflags};
 use spec::msr::{Efer, PAT_RESET};
@@ -25,8 +24,8 @@ const CLEAN: Clean = Clean::INTERCEPTS
     .union(Clean::CR2)
     .union(Clean::LBR);
 
-/// A VMCB, with the processor's cached copy accounted for.
-pub(super) struct Vmcb(Box<spec::svm::vmcb::Vmcb>);
+/// A VMCB, with the processor's cached copy accounted for. Its address is told to the processor at each VMRUN.
+pub(super) struct Vmcb(spec::svm::vmcb::Vmcb);
 
 impl Deref for Vmcb {
     type Target = spec::svm::vmcb::Vmcb;
@@ -105,7 +104,7 @@ setters! {
 impl Vmcb {
     /// The state after INIT: APM vol 2 "Processor Initialization State". Nothing is intercepted yet.
     pub(super) fn new() -> Self {
-        let mut new = Self(Box::new(spec::svm::vmcb::Vmcb::new()));
+        let mut new = Self(spec::svm::vmcb::Vmcb::new());
         let data = segment(0, 0, AccessRights::REAL_DATA);
         new.set_cs(segment(0xf000, 0xffff_0000, AccessRights::REAL_CODE));
         new.set_es(data);
@@ -130,7 +129,7 @@ impl Vmcb {
     /// Writes RAX, and returns its physical address, for VMRUN.
     #[inline(always)]
     pub(super) fn with_rax(&mut self, rax: u64) -> u64 {
-        let vmcb = &mut *self.0;
+        let vmcb = &mut self.0;
         vmcb.save.rax = rax;
         core::ptr::from_mut(vmcb) as u64
     }

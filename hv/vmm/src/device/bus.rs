@@ -28,6 +28,9 @@ pub trait Device: Send {
     fn write(&mut self, offset: u16, size: u8, value: u32) -> Effect;
 }
 
+/// How many I/O ports there are.
+const PORTS: usize = 1 << 16;
+
 struct Row {
     first: u16,
     last: u16,
@@ -39,6 +42,18 @@ impl Row {
     #[inline]
     fn takes(&self, port: u16, size: u8) -> bool {
         size <= self.device.width() && u16::from(size) - 1 <= self.last - port
+    }
+}
+
+/// Which ports are claimed, to be asked without a lock: bit n for port n.
+pub struct Claims(Box<[u64; PORTS / 64]>);
+
+impl Claims {
+    /// Whether some device claims this port.
+    #[inline]
+    #[must_use]
+    pub fn has(&self, port: u16) -> bool {
+        self.0[usize::from(port) / 64] >> (port % 64) & 1 != 0
     }
 }
 
@@ -68,6 +83,16 @@ impl Bus {
                 device: Box::new(device),
             },
         );
+    }
+
+    /// The ports that devices claim now.
+    #[must_use]
+    pub fn claims(&self) -> Claims {
+        let mut claims = Claims(Box::new([0; PORTS / 64]));
+        for port in self.rows.iter().flat_map(|row| row.first..=row.last) {
+            claims.0[usize::from(port) / 64] |= 1 << (port % 64);
+        }
+        claims
     }
 
     #[inline]

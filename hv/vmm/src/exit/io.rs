@@ -12,6 +12,20 @@ use crate::vcpu::Vcpu;
 /// Port I/O.
 pub(super) fn io(x: &Exit, v: &mut Vcpu) -> Verdict {
     match x.detail {
+        Detail::Io(io) if is_ignored(io, v) => Verdict::Next,
+        _ => access(x, v),
+    }
+}
+
+/// An OUT of a byte to a port that nobody claims, such as those that are written to pass time.
+#[inline(always)]
+fn is_ignored(io: Io, v: &Vcpu) -> bool {
+    !io.input && !io.string && io.size == 1 && !v.guest.claims.has(io.port)
+}
+
+#[inline(never)]
+fn access(x: &Exit, v: &mut Vcpu) -> Verdict {
+    match x.detail {
         Detail::Io(io) if io.string => string_io(io, v),
         Detail::Io(io) if io.input => register_in(io, v),
         Detail::Io(io) => register_out(io, v),

@@ -1,6 +1,6 @@
 //! Guests: what one is, the kinds there are, and how one comes from a boot module.
 
-use crate::device::bus::Bus;
+use crate::device::bus::{Bus, Claims};
 use crate::exit::table::ExitTable;
 use crate::host::Host;
 use crate::memory::table::OutOfFrames;
@@ -86,12 +86,14 @@ impl Seat<'_> {
         ));
         let mut engine = machine.new_engine(space.root());
         engine.load();
+        let bus = Bus::new(&console);
         let guest = Guest {
             number: self.number,
             path: path.into(),
             kind,
             ram: space.ram(),
-            bus: Mutex::new(Bus::new(&console)),
+            claims: bus.claims(),
+            bus: Mutex::new(bus),
             space: Mutex::new(space),
             console,
             app: Once::new(),
@@ -112,6 +114,8 @@ pub struct Guest {
     pub ram: GuestRam,
     /// Its guest-physical space.
     pub space: Mutex<Space>,
+    /// Which of its I/O ports are claimed.
+    pub claims: Claims,
     /// Its I/O ports.
     pub bus: Mutex<Bus>,
     /// Its console.

@@ -19,7 +19,13 @@ fn ports_that_nobody_claims_read_all_ones_and_ignore_writes() {
             [1, 2, 4].map(|size| bus.read(port, size) | !(u32::MAX >> (32 - 8 * u32::from(size))));
         assert_eq!((port, reads[0]), (port, u32::MAX));
         assert_eq!(bus.write(port, 1, 0), Effect::None);
+        assert!(!bus.claims().has(port));
     }
+    assert!(
+        [0xe9, 0xf4, 0x3f8, 0x3ff]
+            .iter()
+            .all(|&port| bus.claims().has(port))
+    );
 }
 
 #[test]
