@@ -87,7 +87,11 @@ impl Memory for Phys {
         word(at).store(value, Ordering::Release);
     }
 
-    fn word(&self, at: Hpa) -> &'static AtomicU64 {
-        word(at)
+    fn words(&self, at: Hpa, length: u64) -> &'static [AtomicU64] {
+        assert!(at.0.is_multiple_of(8), "host-physical {at} is not aligned");
+        let words = pointer(at, length).cast::<AtomicU64>();
+        // SAFETY: registered, aligned memory, which is there for ever and which nobody accesses but
+        // atomically or as raw bytes.
+        unsafe { core::slice::from_raw_parts(words, (length / 8) as usize) }
     }
 }

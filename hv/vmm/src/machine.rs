@@ -25,8 +25,8 @@ pub trait Memory: Sync {
     fn read_u64(&self, at: Hpa) -> u64;
     /// Writes one aligned quadword, atomically.
     fn write_u64(&self, at: Hpa, value: u64);
-    /// One aligned quadword, to be read again and again. It is memory for good, whoever has it.
-    fn word(&self, at: Hpa) -> &'static AtomicU64;
+    /// Aligned memory as words, for who accesses it again and again. It is memory for good, whoever has it.
+    fn words(&self, at: Hpa, length: u64) -> &'static [AtomicU64];
 }
 
 /// What CPUID returns.

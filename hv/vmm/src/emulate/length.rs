@@ -14,8 +14,8 @@ use spec::addr::{L1Gpa, PAGE_SIZE};
 
 /// How many instructions are remembered. Where the low bits of RIP are equal, the last one.
 const LINES: usize = 32;
-/// The most words that a length comes from: four paging entries and two words of code.
-const WORDS: usize = 6;
+/// The most words that a length comes from: four paging entries and a word of code, or three and two.
+const WORDS: usize = 5;
 const WORD: u64 = 8;
 
 /// The lengths of instructions seen before, kept by an engine whose processor does not save the next RIP.
@@ -158,7 +158,7 @@ fn words(v: &Vcpu) -> Option<([Word; WORDS], u64)> {
         *word = (*entry)?;
     }
     let mut bytes = WORD - code.0 % WORD;
-    if !(code.0 + bytes).is_multiple_of(PAGE_SIZE) {
+    if count < WORDS - 1 && !(code.0 + bytes).is_multiple_of(PAGE_SIZE) {
         words[WORDS - 1] = Word::read(ram, L1Gpa(code.0 + bytes))?;
         bytes += WORD;
     }

@@ -2,6 +2,7 @@
 
 use crate::machine::Memory;
 use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering::{Acquire, Release};
 use spec::addr::{Hpa, L1Gpa};
 
 /// The access was outside the guest's RAM.
@@ -14,13 +15,21 @@ pub struct GuestRam {
     memory: &'static dyn Memory,
     base: Hpa,
     size: u64,
+    /// The same memory, for accesses of a word.
+    words: &'static [AtomicU64],
 }
 
 impl GuestRam {
     /// RAM of `size` bytes at guest-physical 0, kept at `base`.
     #[must_use]
-    pub const fn new(memory: &'static dyn Memory, base: Hpa, size: u64) -> Self {
-        Self { memory, base, size }
+    pub fn new(memory: &'static dyn Memory, base: Hpa, size: u64) -> Self {
+        let words = memory.words(base, size);
+        Self {
+            memory,
+            base,
+            size,
+            words,
+        }
     }
 
     /// Its size in bytes.
@@ -61,18 +70,20 @@ impl GuestRam {
     /// Reads an aligned quadword, atomically.
     #[inline]
     pub fn read_u64(&self, at: L1Gpa) -> Result<u64, OutsideRam> {
-        Ok(self.memory.read_u64(self.hpa(at, 8)?))
-    }
-
-    /// An aligned quadword, to be read again and again.
-    pub fn word(&self, at: L1Gpa) -> Result<&'static AtomicU64, OutsideRam> {
-        Ok(self.memory.word(self.hpa(at, 8)?))
+        Ok(self.word(at)?.load(Acquire))
     }
 
     /// Writes an aligned quadword, atomically.
     #[inline]
     pub fn write_u64(&self, at: L1Gpa, value: u64) -> Result<(), OutsideRam> {
-        self.memory.write_u64(self.hpa(at, 8)?, value);
+        self.word(at)?.store(value, Release);
         Ok(())
+    }
+
+    /// An aligned quadword, to be read again and again.
+    #[inline]
+    pub fn word(&self, at: L1Gpa) -> Result<&'static AtomicU64, OutsideRam> {
+        debug_assert!(at.0.is_multiple_of(8), "guest-physical {at} is not aligned");
+        self.words.get((at.0 / 8) as usize).ok_or(OutsideRam)
     }
 }

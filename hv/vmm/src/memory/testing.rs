@@ -2,44 +2,34 @@
 
 use crate::machine::Memory;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use spec::addr::{Hpa, PAGE_SIZE};
+use spec::addr::Hpa;
 use std::boxed::Box;
-use std::sync::OnceLock;
-use std::vec::Vec;
 
-const WORDS: usize = PAGE_SIZE as usize / 8;
-
-type Page = [AtomicU64; WORDS];
-
-/// Memory from address 0, whose pages come to be, zeroed, when they are touched.
-pub(crate) struct VecMemory(Vec<OnceLock<&'static Page>>);
+/// Memory from address 0.
+pub(crate) struct VecMemory(&'static [AtomicU64]);
 
 impl VecMemory {
     /// Memory of `size` bytes that lives as long as the test process.
     pub(crate) fn leak(size: usize) -> &'static Self {
-        let pages = size.div_ceil(PAGE_SIZE as usize);
-        Box::leak(Box::new(Self(
-            (0..pages).map(|_| OnceLock::new()).collect(),
-        )))
+        let words = bytemuck::zeroed_slice_box(size.div_ceil(8));
+        Box::leak(Box::new(Self(Box::leak(words))))
     }
 
-    fn page(&self, at: u64) -> &'static Page {
-        self.0[(at / PAGE_SIZE) as usize]
-            .get_or_init(|| Box::leak(Box::new([const { AtomicU64::new(0) }; WORDS])))
+    fn word(&self, at: u64) -> &AtomicU64 {
+        &self.0[(at / 8) as usize]
     }
 
     fn set(&self, at: u64, byte: u8) {
         let shift = at % 8 * 8;
-        let word = self.word(Hpa(at & !7));
         let set = |old: u64| Some(old & !(0xff << shift) | u64::from(byte) << shift);
-        let _ = word.fetch_update(Relaxed, Relaxed, set);
+        let _ = self.word(at).fetch_update(Relaxed, Relaxed, set);
     }
 }
 
 impl Memory for VecMemory {
     fn read(&self, at: Hpa, out: &mut [u8]) {
         for (byte, at) in out.iter_mut().zip(at.0..) {
-            *byte = (self.read_u64(Hpa(at & !7)) >> (at % 8 * 8)) as u8;
+            *byte = (self.word(at).load(Relaxed) >> (at % 8 * 8)) as u8;
         }
     }
 
@@ -50,26 +40,27 @@ impl Memory for VecMemory {
     }
 
     fn zero(&self, at: Hpa, length: u64) {
-        let mut next = at.0;
-        while next < at.0 + length {
-            let page_end = (next / PAGE_SIZE + 1) * PAGE_SIZE;
-            let end = page_end.min(at.0 + length);
-            if self.0[(next / PAGE_SIZE) as usize].get().is_some() {
-                (next..end).for_each(|at| self.set(at, 0));
+        let end = at.0 + length;
+        let words = at.0.next_multiple_of(8).min(end)..(end / 8 * 8).max(at.0);
+        (at.0..words.start).for_each(|at| self.set(at, 0));
+        for word in &self.0[(words.start / 8) as usize..(words.end.max(words.start) / 8) as usize] {
+            // What was never touched takes no memory.
+            if word.load(Relaxed) != 0 {
+                word.store(0, Relaxed);
             }
-            next = end;
         }
+        (words.end.max(words.start)..end).for_each(|at| self.set(at, 0));
     }
 
     fn read_u64(&self, at: Hpa) -> u64 {
-        self.word(at).load(Relaxed)
+        self.word(at.0).load(Relaxed)
     }
 
     fn write_u64(&self, at: Hpa, value: u64) {
-        self.word(at).store(value, Relaxed);
+        self.word(at.0).store(value, Relaxed);
     }
 
-    fn word(&self, at: Hpa) -> &'static AtomicU64 {
-        &self.page(at.0)[(at.0 % PAGE_SIZE / 8) as usize]
+    fn words(&self, at: Hpa, length: u64) -> &'static [AtomicU64] {
+        &self.0[(at.0 / 8) as usize..][..(length / 8) as usize]
     }
 }

@@ -11,14 +11,19 @@ use linux_raw_sys::ioctl::{
 };
 
 pub(super) fn ioctl(c: &mut Call<'_>) -> Answer {
-    let object = c.file(0)?.object;
-    match (object, c.uint(1)) {
+    let is_terminal = matches!(c.file(0)?.object, Object::Device(Device::Terminal));
+    if !is_terminal || c.uint(1) != TIOCGWINSZ {
+        return other(c);
+    }
+    let window = u64::from_le_bytes(c.system.terminal.window);
+    c.process.memory.write_u64(c.args[2], window)?;
+    Ok(0)
+}
+
+#[inline(never)]
+fn other(c: &mut Call<'_>) -> Answer {
+    match (c.file(0)?.object, c.uint(1)) {
         (Object::Path, _) => Err(Errno::EBADF.into()),
-        (Object::Device(Device::Terminal), TIOCGWINSZ) => {
-            let window = u64::from_le_bytes(c.system.terminal.window);
-            c.process.memory.write_u64(c.args[2], window)?;
-            Ok(0)
-        }
         (_, FIOCLEX | FIONCLEX) => {
             let close = c.uint(1) == FIOCLEX;
             c.process.descriptors.get_mut(c.int(0))?.close_on_exec = close;

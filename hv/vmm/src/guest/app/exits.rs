@@ -177,9 +177,15 @@ fn system_call(_: &Exit, v: &mut Vcpu) -> Verdict {
             cpu: *number,
         },
     );
+    let verdict = conclude(outcome, gprs);
     if app.take_flush() {
         flush(&mut **engine);
     }
+    verdict
+}
+
+#[inline]
+fn conclude(outcome: Outcome, gprs: &mut Gprs) -> Verdict {
     match outcome {
         Outcome::Return(value) => {
             gprs[Gpr::Rax] = value;

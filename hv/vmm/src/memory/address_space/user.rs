@@ -81,14 +81,21 @@ impl AddressSpace {
         self.write_pages(at, bytes)
     }
 
-    /// Writes a 64-bit number: at once where it is aligned, which spares a copy.
+    /// Writes a 64-bit number: at once where it is aligned and the page is known.
     #[inline]
     pub fn write_u64(&mut self, at: u64, value: u64) -> Result<(), Errno> {
-        if !at.is_multiple_of(8) {
-            return self.write(at, &value.to_le_bytes());
+        let page = at / PAGE_SIZE;
+        let known = self.translations.write[page as usize % SLOTS];
+        if known.0 != page || !at.is_multiple_of(8) {
+            return self.write_number(at, value);
         }
-        let to = self.translate(at, true)?;
-        (self.ram.write_u64(L1Gpa(to), value)).map_err(|_| Errno::EFAULT)
+        let to = L1Gpa(known.1 | (at % PAGE_SIZE));
+        (self.ram.write_u64(to, value)).map_err(|_| Errno::EFAULT)
+    }
+
+    #[inline(never)]
+    fn write_number(&mut self, at: u64, value: u64) -> Result<(), Errno> {
+        self.write(at, &value.to_le_bytes())
     }
 
     fn write_pages(&mut self, at: u64, bytes: &[u8]) -> Result<(), Errno> {
