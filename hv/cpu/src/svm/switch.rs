@@ -13,6 +13,50 @@ pub(super) unsafe fn save_state(state: u64) {
     unsafe { asm!("vmsave rax", in("rax") state, options(nostack, preserves_flags)) }
 }
 
+/// Loads the guest's registers from the address in RDI.
+macro_rules! load_registers {
+    () => {
+        concat!(
+            "mov rcx, [rdi + 8 * 1]\n",
+            "mov rdx, [rdi + 8 * 2]\n",
+            "mov rbx, [rdi + 8 * 3]\n",
+            "mov rbp, [rdi + 8 * 5]\n",
+            "mov rsi, [rdi + 8 * 6]\n",
+            "mov r8, [rdi + 8 * 8]\n",
+            "mov r9, [rdi + 8 * 9]\n",
+            "mov r10, [rdi + 8 * 10]\n",
+            "mov r11, [rdi + 8 * 11]\n",
+            "mov r12, [rdi + 8 * 12]\n",
+            "mov r13, [rdi + 8 * 13]\n",
+            "mov r14, [rdi + 8 * 14]\n",
+            "mov r15, [rdi + 8 * 15]\n",
+            "mov rdi, [rdi + 8 * 7]\n",
+        )
+    };
+}
+
+/// Saves the guest's registers at the address in RAX.
+macro_rules! save_registers {
+    () => {
+        concat!(
+            "mov [rax + 8 * 1], rcx\n",
+            "mov [rax + 8 * 2], rdx\n",
+            "mov [rax + 8 * 3], rbx\n",
+            "mov [rax + 8 * 5], rbp\n",
+            "mov [rax + 8 * 6], rsi\n",
+            "mov [rax + 8 * 7], rdi\n",
+            "mov [rax + 8 * 8], r8\n",
+            "mov [rax + 8 * 9], r9\n",
+            "mov [rax + 8 * 10], r10\n",
+            "mov [rax + 8 * 11], r11\n",
+            "mov [rax + 8 * 12], r12\n",
+            "mov [rax + 8 * 13], r13\n",
+            "mov [rax + 8 * 14], r14\n",
+            "mov [rax + 8 * 15], r15\n",
+        )
+    };
+}
+
 /// Enters the guest and returns after its VM exit. All general registers but RAX and RSP, which
 /// are in the VMCB, go through `gprs`.
 ///
@@ -40,39 +84,13 @@ pub(super) unsafe fn run_guest(gprs: &mut Gprs, vmcb: u64, host: u64) {
             "push rdi",
             "clgi",
             "sti",
-            "mov rcx, [rdi + 8 * 1]",
-            "mov rdx, [rdi + 8 * 2]",
-            "mov rbx, [rdi + 8 * 3]",
-            "mov rbp, [rdi + 8 * 5]",
-            "mov rsi, [rdi + 8 * 6]",
-            "mov r8,  [rdi + 8 * 8]",
-            "mov r9,  [rdi + 8 * 9]",
-            "mov r10, [rdi + 8 * 10]",
-            "mov r11, [rdi + 8 * 11]",
-            "mov r12, [rdi + 8 * 12]",
-            "mov r13, [rdi + 8 * 13]",
-            "mov r14, [rdi + 8 * 14]",
-            "mov r15, [rdi + 8 * 15]",
-            "mov rdi, [rdi + 8 * 7]",
+            load_registers!(),
             "vmload rax",
             "vmrun rax",
             // The VM exit gives back our RAX: the VMCB.
             "vmsave rax",
             "pop rax",
-            "mov [rax + 8 * 1], rcx",
-            "mov [rax + 8 * 2], rdx",
-            "mov [rax + 8 * 3], rbx",
-            "mov [rax + 8 * 5], rbp",
-            "mov [rax + 8 * 6], rsi",
-            "mov [rax + 8 * 7], rdi",
-            "mov [rax + 8 * 8], r8",
-            "mov [rax + 8 * 9], r9",
-            "mov [rax + 8 * 10], r10",
-            "mov [rax + 8 * 11], r11",
-            "mov [rax + 8 * 12], r12",
-            "mov [rax + 8 * 13], r13",
-            "mov [rax + 8 * 14], r14",
-            "mov [rax + 8 * 15], r15",
+            save_registers!(),
             "pop rax",
             "vmload rax",
             "cli",

@@ -42,12 +42,12 @@ pub struct VmxRecord {
 #[must_use]
 pub fn decode(record: &VmxRecord) -> Exit {
     let reason = FullReason(record.reason).basic();
+    if let Some(exit) = port(record, reason) {
+        return exit;
+    }
     let valid = fields_of(reason);
     if valid != Valid::INSTRUCTION_LENGTH {
-        return match port(record, reason) {
-            Some(exit) => exit,
-            None => with_information(record, reason, valid),
-        };
+        return with_information(record, reason, valid);
     }
     let kind = KINDS[usize::from(reason.0)];
     Exit {

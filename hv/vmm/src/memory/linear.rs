@@ -114,10 +114,7 @@ impl Paging {
             if leaf {
                 self.check(rights, execute, access)?;
                 shape.mark(ram, entry_at, entry, true, access.write);
-                let size = shape.page_size(level);
-                return Ok(L1Gpa(
-                    shape.page(entry, level) & !(size - 1) | at & (size - 1),
-                ));
+                return Ok(shape.place(entry, level, at));
             }
             if !shape.is_pdpte(level) {
                 shape.mark(ram, entry_at, entry, false, false);
@@ -251,6 +248,12 @@ impl Shape {
         let mut bytes = [0xff; 4];
         let _ = ram.read(L1Gpa(at), &mut bytes);
         Entry::from_bits_retain(u32::from_le_bytes(bytes).into())
+    }
+
+    /// Where a leaf puts an address.
+    fn place(self, entry: Entry, level: u8, at: u64) -> L1Gpa {
+        let within = self.page_size(level) - 1;
+        L1Gpa(self.page(entry, level) & !within | at & within)
     }
 
     /// The page of a leaf; a 4 MiB page has bits 39:32 in 20:13 (PSE-36).
