@@ -145,15 +145,8 @@ impl Engine for SvmVcpu {
         self.vmcb.save.cpl
     }
 
-    #[inline(always)]
     fn code_state(&self) -> CodeState {
-        let save = &self.vmcb.save;
-        CodeState {
-            rip: save.rip,
-            cs_base: save.cs.base,
-            cs_access: save.cs.attrib.into(),
-            cr3: save.cr3,
-        }
+        self.vmcb.code_state()
     }
 
     fn remember_length(&mut self, line: Line) {

@@ -18,7 +18,7 @@ use spec::exception::Vector;
 use spec::svm::exit::ExitCode;
 use vmm::emulate::length::Lengths;
 use vmm::exit::from_svm::SvmRecord;
-use vmm::machine::{Engine, Gpr, Gprs, Visit};
+use vmm::machine::{Gpr, Gprs, Visit};
 
 /// CR8 is the TPR of the local APIC, which vmm emulates.
 const CR8: u16 = 1 << 8;
@@ -30,7 +30,7 @@ const MACHINE_CHECK: u64 = ExitCode::EXCEPTION.0 + Vector::MC.0 as u64;
 
 /// A virtual CPU's VMCB and what VMRUN does not switch.
 pub(super) struct SvmVcpu {
-    pub(super) vmcb: Vmcb,
+    pub(super) vmcb: Box<Vmcb>,
     pub(super) msr_map: Box<MsrMap>,
     pub(super) extended: ExtendedState,
     pub(super) features: SvmEdx,
@@ -110,39 +110,30 @@ impl SvmVcpu {
         self.watched = true;
     }
 
-    /// One VMRUN.
+    /// One VMRUN, and what its exit left in the VMCB.
     #[inline(always)]
-    fn enter(&mut self, gprs: &mut Gprs) -> Visit {
-        let address = self.vmcb.with_rax(gprs[Gpr::Rax]);
+    fn enter(&mut self, gprs: &mut Gprs, record: &mut SvmRecord) -> Visit {
+        let vmcb = &mut *self.vmcb;
+        vmcb.set_rax(gprs[Gpr::Rax]);
         let entered = tsc::now();
         // SAFETY: `load_here` found SVM enabled on this CPU and took its saved state; the VMCB is
         // ours, and its nested page tables are vmm's.
-        unsafe { switch::run_guest(gprs, address, self.host) }
+        unsafe { switch::run_guest(gprs, vmcb.address(), self.host) }
         let left = tsc::now();
-        gprs[Gpr::Rax] = self.vmcb.save.rax;
-        self.vmcb.set_clean();
+        gprs[Gpr::Rax] = vmcb.save.rax;
+        vmcb.set_clean();
+        record.exit_code = vmcb.control.exit_code;
+        record.exit_info_1 = vmcb.control.exit_info1;
+        record.exit_info_2 = vmcb.control.exit_info2;
+        record.exit_int_info = vmcb.control.exit_int_info.0;
+        record.rip = vmcb.save.rip;
+        record.next_rip = if self.features.contains(SvmEdx::NRIPS) {
+            vmcb.control.next_rip
+        } else {
+            let length = self.lengths.find(&vmcb.code_state());
+            vmcb.save.rip.wrapping_add(length.into())
+        };
         Visit { entered, left }
-    }
-
-    #[inline(always)]
-    fn read_record(&self, record: &mut SvmRecord) {
-        let control = &self.vmcb.control;
-        record.exit_code = control.exit_code;
-        record.exit_info_1 = control.exit_info1;
-        record.exit_info_2 = control.exit_info2;
-        record.exit_int_info = control.exit_int_info.0;
-        record.rip = self.vmcb.save.rip;
-        record.next_rip = self.next_rip();
-    }
-
-    /// Where the next instruction is, or a RIP with no sense to it if that is not known.
-    #[inline(always)]
-    fn next_rip(&self) -> u64 {
-        if self.features.contains(SvmEdx::NRIPS) {
-            return self.vmcb.control.next_rip;
-        }
-        let length = self.lengths.find(&self.code_state());
-        self.vmcb.save.rip.wrapping_add(length.into())
     }
 
     /// Runs the guest until an exit that concerns vmm.
@@ -151,8 +142,7 @@ impl SvmVcpu {
         if self.watched {
             return self.run_watched(gprs, record);
         }
-        let visit = self.enter(gprs);
-        self.read_record(record);
+        let visit = self.enter(gprs, record);
         if record.exit_code == MACHINE_CHECK {
             take_machine_check();
         }
@@ -164,10 +154,9 @@ impl SvmVcpu {
     fn run_watched(&mut self, gprs: &mut Gprs, record: &mut SvmRecord) -> Visit {
         loop {
             self.before_watched_entry();
-            let visit = self.enter(gprs);
+            let visit = self.enter(gprs, record);
             self.vmcb.set_event(Event(0));
             self.vmcb.set_tlb_control(TlbControl::DO_NOTHING);
-            self.read_record(record);
             if record.exit_code == MACHINE_CHECK {
                 take_machine_check();
             }

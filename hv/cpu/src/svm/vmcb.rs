@@ -1,6 +1,7 @@
 //! The VMCB of a virtual CPU. It is read freely and written only here, where each write clears
 //! the clean bit of its field. APM vol 2 "VMCB State Caching".
 
+use alloc::boxed::Box;
 use core::ops::Deref;
 use spec::control_registers::{Cr0, Dr6, Dr7, Rflags};
 use spec::msr::{Efer, PAT_RESET};
@@ -9,7 +10,7 @@ pub(super) use spec::svm::vmcb::{
     Clean, Event, EventType, Intercept1, Intercept2, InterruptShadow, NestedControl, TlbControl,
     VirtualInterrupt, VmcbSegment,
 };
-use vmm::machine::SegmentRegister;
+use vmm::machine::{CodeState, SegmentRegister};
 
 /// All the clean bits that this file knows; the others are reserved.
 const CLEAN: Clean = Clean::INTERCEPTS
@@ -90,6 +91,7 @@ setters! {
     set_rflags = save.rflags: u64;
     set_rip = save.rip: u64;
     set_rsp = save.rsp: u64;
+    set_rax = save.rax: u64;
     set_star = save.star: u64;
     set_lstar = save.lstar: u64;
     set_cstar = save.cstar: u64;
@@ -103,8 +105,8 @@ setters! {
 
 impl Vmcb {
     /// The state after INIT: APM vol 2 "Processor Initialization State". Nothing is intercepted yet.
-    pub(super) fn new() -> Self {
-        let mut new = Self(spec::svm::vmcb::Vmcb::new());
+    pub(super) fn new() -> Box<Self> {
+        let mut new = Box::new(Self(spec::svm::vmcb::Vmcb::new()));
         let data = segment(0, 0, AccessRights::REAL_DATA);
         new.set_cs(segment(0xf000, 0xffff_0000, AccessRights::REAL_CODE));
         new.set_es(data);
@@ -126,12 +128,21 @@ impl Vmcb {
         new
     }
 
-    /// Writes RAX, and returns its physical address, for VMRUN.
+    /// Its physical address.
+    #[inline]
+    pub(super) fn address(&mut self) -> u64 {
+        core::ptr::from_mut(&mut self.0) as u64
+    }
+
+    /// What decides which instruction is next.
     #[inline(always)]
-    pub(super) fn with_rax(&mut self, rax: u64) -> u64 {
-        let vmcb = &mut self.0;
-        vmcb.save.rax = rax;
-        core::ptr::from_mut(vmcb) as u64
+    pub(super) fn code_state(&self) -> CodeState {
+        CodeState {
+            rip: self.save.rip,
+            cs_base: self.save.cs.base,
+            cs_access: self.save.cs.attrib.into(),
+            cr3: self.save.cr3,
+        }
     }
 
     /// After a VMRUN: the processor has seen all that was written.

@@ -20,7 +20,7 @@ pub struct SvmRecord {
     pub exit_int_info: u64,
     /// Guest RIP.
     pub rip: u64,
-    /// nRIP, the sequential instruction pointer; 0 where the CPU does not save it.
+    /// nRIP, the sequential instruction pointer; RIP itself, or 0, where nobody knows it.
     pub next_rip: u64,
 }
 
