@@ -47,12 +47,7 @@ impl FileSystem {
     /// The place of a path's last name, which need not exist. A symbolic link there is followed
     /// only if `follow` says so; one that points to nothing leads to where its target would be.
     pub fn walk(&self, start: Ino, path: &[u8], follow: bool) -> Result<Spot, Errno> {
-        if path.is_empty() {
-            return Err(Errno::ENOENT);
-        }
-        if path.len() > PATH_MAX {
-            return Err(Errno::ENAMETOOLONG);
-        }
+        check_length(path)?;
         let mut at = if path[0] == b'/' { ROOT } else { start };
         let mut must_be_directory = path.ends_with(b"/");
         let mut names = split(path);
@@ -146,6 +141,14 @@ impl FileSystem {
             path.push(b'/');
         }
         Ok(path)
+    }
+}
+
+fn check_length(path: &[u8]) -> Result<(), Errno> {
+    match path.len() {
+        0 => Err(Errno::ENOENT),
+        length if length > PATH_MAX => Err(Errno::ENAMETOOLONG),
+        _ => Ok(()),
     }
 }
 

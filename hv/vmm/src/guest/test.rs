@@ -186,20 +186,13 @@ fn enter(engine: &mut dyn Engine, mode: Mode, entry: u64) {
         engine.set_reg(Reg::Efer, (Efer::LME | Efer::LMA | Efer::NXE).bits());
     }
     engine.set_reg(Reg::Cr0, cr0(mode).bits());
-    engine.set_reg(
-        Reg::Rip,
-        if mode == Mode::Real {
-            entry & 0xf
-        } else {
-            entry
-        },
-    );
-    let stack = if mode == Mode::Real {
-        layout::REAL_MODE_STACK_TOP
-    } else {
-        layout::STACK_TOP
+    let (rip, rsp) = match mode {
+        Mode::Real => (entry & 0xf, layout::REAL_MODE_STACK_TOP),
+        Mode::Protected => (entry, layout::STACK_TOP),
+        Mode::Long => (entry, layout::STACK_TOP - 8),
     };
-    engine.set_reg(Reg::Rsp, if mode == Mode::Long { stack - 8 } else { stack });
+    engine.set_reg(Reg::Rip, rip);
+    engine.set_reg(Reg::Rsp, rsp);
 }
 
 fn cr0(mode: Mode) -> Cr0 {

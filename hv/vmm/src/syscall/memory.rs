@@ -3,7 +3,8 @@
 use super::call::{Answer, Call};
 use super::open_files::{Device, Object};
 use crate::errno::Errno;
-use crate::memory::address_space::{Backing, Place, Protection};
+use crate::memory::address_space::{AddressSpace, Backing, Place, Protection};
+use crate::memory::contents::Contents;
 use linux_raw_sys::general::{
     MADV_DONTNEED, MADV_FREE, MAP_ANONYMOUS, MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_PRIVATE,
     MAP_SHARED, MAP_SHARED_VALIDATE, MAP_TYPE, MREMAP_FIXED, MREMAP_MAYMOVE, PROT_EXEC, PROT_READ,
@@ -80,6 +81,18 @@ fn map_file(
         return Ok(memory.map(place, length, protection, backing)?);
     }
     let at = memory.map(place, length, protection, Backing::Zero)?;
+    copy_in(memory, at, contents, offset, length)?;
+    Ok(at)
+}
+
+/// Copies a part of a file to where it is mapped.
+fn copy_in(
+    memory: &mut AddressSpace,
+    at: u64,
+    contents: &Contents,
+    offset: u64,
+    length: u64,
+) -> Result<(), Errno> {
     let mut done = 0;
     while done < length {
         let chunk = contents.chunk(offset.saturating_add(done), (length - done) as usize);
@@ -89,7 +102,7 @@ fn map_file(
         memory.store(at + done, chunk)?;
         done += chunk.len() as u64;
     }
-    Ok(at)
+    Ok(())
 }
 
 pub(super) fn munmap(c: &mut Call<'_>) -> Answer {

@@ -11,6 +11,9 @@ use linux_raw_sys::general::{POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, POLLRD
 /// How many descriptors poll and select look at.
 const COUNT_MAX: u64 = super::descriptors::DESCRIPTORS_MAX as u64;
 
+/// A `fd_set`: a bit for every descriptor.
+type FdSet = [u8; COUNT_MAX as usize / 8];
+
 impl Call<'_> {
     /// What a descriptor is ready for, as POLL* bits.
     fn readiness(&mut self, fd: i32) -> Result<u32, Break> {
@@ -99,26 +102,17 @@ impl Call<'_> {
             (self.args[3], 0),
         ];
         let size = count.div_ceil(64) as usize * 8;
-        let (mut ready, mut results) = (0, [[0; 128]; 3]);
+        let (mut ready, mut results) = (0, [[0; size_of::<FdSet>()]; 3]);
         for ((at, bits), result) in wanted.iter().zip(&mut results) {
             if *at == 0 {
                 continue;
             }
-            let mut set = [0; 128];
-            self.process.memory.read(*at, &mut set[..size])?;
-            for fd in 0..count as usize {
-                if set[fd / 8] & 1 << (fd % 8) == 0 {
-                    continue;
-                }
-                let found = self.readiness(fd as i32)?;
-                if found == POLLNVAL {
-                    return Err(Errno::EBADF.into());
-                }
-                if found & bits != 0 {
-                    result[fd / 8] |= 1 << (fd % 8);
-                    ready += 1;
-                }
-            }
+            self.process.memory.read(*at, &mut result[..size])?;
+            *result = self.ready_in(result, count as usize, *bits)?;
+            ready += result
+                .iter()
+                .map(|byte| u64::from(byte.count_ones()))
+                .sum::<u64>();
         }
         if ready > 0 || last {
             for ((at, _), result) in wanted.iter().zip(&results) {
@@ -128,6 +122,25 @@ impl Call<'_> {
             }
         }
         Ok(ready)
+    }
+
+    /// Those of a set's first `count` files that are ready for something in `bits`.
+    fn ready_in(&mut self, set: &FdSet, count: usize, bits: u32) -> Result<FdSet, Break> {
+        let mut result = [0; size_of::<FdSet>()];
+        for fd in 0..count {
+            let (byte, bit) = (fd / 8, 1 << (fd % 8));
+            if set[byte] & bit == 0 {
+                continue;
+            }
+            let found = self.readiness(fd as i32)?;
+            if found == POLLNVAL {
+                return Err(Errno::EBADF.into());
+            }
+            if found & bits != 0 {
+                result[byte] |= bit;
+            }
+        }
+        Ok(result)
     }
 
     fn select_until(&mut self, timeout: Option<u64>) -> Answer {

@@ -263,16 +263,7 @@ fn push_segment(
             "its address and its place in the file differ within the page",
         ));
     }
-    let address = row
-        .p_vaddr
-        .checked_add(base)
-        .ok_or(bad("its address is absurd"))?;
-    let end = address
-        .checked_add(row.p_memsz)
-        .ok_or(bad("its size is absurd"))?;
-    if address < USER_START || end > USER_END || row.p_memsz > SPAN_MAX {
-        return Err(bad("it lies outside of what a process can use"));
-    }
+    let address = segment_address(row, base).map_err(bad)?;
     if segments.last().is_some_and(|before| address < before.end()) {
         return Err(bad("it overlaps or precedes the one before"));
     }
@@ -288,6 +279,21 @@ fn push_segment(
         },
     });
     Ok(())
+}
+
+/// Where a segment of a file that is loaded at `base` begins, if all of it is a process's to use.
+fn segment_address(row: &ProgramHeader, base: u64) -> Result<u64, &'static str> {
+    let address = row
+        .p_vaddr
+        .checked_add(base)
+        .ok_or("its address is absurd")?;
+    let end = address
+        .checked_add(row.p_memsz)
+        .ok_or("its size is absurd")?;
+    if address < USER_START || end > USER_END || row.p_memsz > SPAN_MAX {
+        return Err("it lies outside of what a process can use");
+    }
+    Ok(address)
 }
 
 fn entry_point(

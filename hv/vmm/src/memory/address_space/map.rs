@@ -219,21 +219,27 @@ impl AddressSpace {
             }
             return Ok(start);
         }
-        let more = range.end..start.saturating_add(new);
-        if more.end <= USER_END && self.is_free(more.clone()) {
-            let (start_of_more, end) = (more.start, more.end);
-            self.add(Area {
-                start: start_of_more,
-                end,
-                grows_down: false,
-                ..area
-            })?;
+        if self.extend(area, range.end..start.saturating_add(new))? {
             return Ok(start);
         }
         match may_move {
             true => self.relocate(area, range, new, Place::Hint(0)),
             false => Err(Errno::ENOMEM),
         }
+    }
+
+    /// Lets an area go on over what lies behind it, if that is free.
+    fn extend(&mut self, area: Area, more: Range<u64>) -> Result<bool, Errno> {
+        let free = more.end <= USER_END && self.is_free(more.clone());
+        if free {
+            self.add(Area {
+                start: more.start,
+                end: more.end,
+                grows_down: false,
+                ..area
+            })?;
+        }
+        Ok(free)
     }
 
     fn relocate(
