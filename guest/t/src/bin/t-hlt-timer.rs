@@ -86,6 +86,19 @@ fn in_this_mode(mode: &str) {
 
     lapic::write(register::ICR, 4 << 16 | u32::from(SELF));
     check_eq!("an interrupt to self", halt_for(1), 1);
+    in_the_shadow_of_sti();
+}
+
+/// STI holds the timer's interrupt back until HLT waits for it: in between it would be missed.
+fn in_the_shadow_of_sti() {
+    const REPETITIONS: u32 = 2000;
+    let halted = (0..REPETITIONS)
+        .map(|after| {
+            lapic::start_timer(VECTOR, 0, 1 + after);
+            halt_for(1)
+        })
+        .sum();
+    check_eq!("STI, HLT: woken each time", halted, REPETITIONS);
 }
 
 fn masked() {

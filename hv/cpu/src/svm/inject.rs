@@ -109,11 +109,12 @@ impl SvmVcpu {
     }
 
     /// A virtual interrupt that is intercepted when the guest would take it. Its vector is never
-    /// delivered.
-    pub(super) fn set_virtual_interrupt_window(&mut self, on: bool) {
+    /// delivered. Returns how it was.
+    pub(super) fn set_virtual_interrupt_window(&mut self, on: bool) -> bool {
         let mut intercepts = self.vmcb.control.intercept1;
-        if intercepts.contains(Intercept1::VINTR) == on {
-            return;
+        let was = intercepts.contains(Intercept1::VINTR);
+        if was == on {
+            return was;
         }
         intercepts.set(Intercept1::VINTR, on);
         self.vmcb.set_intercept1(intercepts);
@@ -123,6 +124,7 @@ impl SvmVcpu {
         } else {
             masking
         });
+        was
     }
 }
 

@@ -8,9 +8,14 @@
 //!
 //! The same step lets an interrupt shadow pass. There, a PUSHF in the shadow of STI or MOV SS
 //! would push our TF.
+//!
+//! QEMU forgets the shadow at VMRUN (APM vol 2 "Interrupt Shadows": VMRUN loads it): an interrupt would come
+//! between STI and HLT, and nothing would end the HLT. An exit at the instruction that a shadow
+//! protected is an exit in that shadow; if it is the interrupt window, which opened too early, the
+//! instruction is stepped.
 
 use super::run::SvmVcpu;
-use super::vmcb::Intercept1;
+use super::vmcb::{Intercept1, InterruptShadow};
 use crate::percpu;
 use spec::control_registers::{Dr6, Rflags};
 use spec::exception::Vector;
@@ -34,6 +39,8 @@ struct Step {
     /// What the guest had in RFLAGS.TF and DR6.
     tf: bool,
     dr6: u64,
+    /// The interrupt window was awaited. It would open at the instruction, whatever the shadow.
+    interrupt_window: bool,
 }
 
 impl Nmi {
@@ -87,12 +94,31 @@ impl SvmVcpu {
         }
     }
 
+    /// Before VMRUN, when something is watched: the instruction that an interrupt shadow protects.
+    pub(super) fn in_shadow(&self) -> Option<u64> {
+        let control = &self.vmcb.control;
+        let shadow = self.held_back().shadow && !control.event_inj.valid();
+        shadow.then_some(self.vmcb.save.rip)
+    }
+
     /// After VMRUN, when something is watched: the record for vmm, if this exit concerns it.
-    pub(super) fn after_watched_exit(&mut self, record: SvmRecord) -> Option<SvmRecord> {
+    pub(super) fn after_watched_exit(
+        &mut self,
+        in_shadow: Option<u64>,
+        record: SvmRecord,
+    ) -> Option<SvmRecord> {
+        let code = ExitCode(record.exit_code);
+        if in_shadow == Some(record.rip) && code.exception() != Some(Vector::DB) {
+            self.vmcb.set_interrupt_shadow(InterruptShadow::SHADOW);
+            if code == ExitCode::VINTR {
+                self.start_step(false);
+                return None;
+            }
+        }
         if let Some(step) = self.nmi.step.take() {
             return self.finish_step(&step, record);
         }
-        if ExitCode(record.exit_code) == ExitCode::IRET {
+        if code == ExitCode::IRET {
             self.start_step(true);
             return None;
         }
@@ -109,7 +135,13 @@ impl SvmVcpu {
         let save = &self.vmcb.save;
         let (rip, flags, dr6) = (save.rip, save.rflags, save.dr6);
         let tf = flags & Rflags::TF.bits() != 0;
-        self.nmi.step = Some(Step { iret, rip, tf, dr6 });
+        self.nmi.step = Some(Step {
+            iret,
+            rip,
+            tf,
+            dr6,
+            interrupt_window: self.set_virtual_interrupt_window(false),
+        });
         self.set_iret_intercept(false);
         self.update_exception_intercepts();
         self.vmcb.set_rflags(flags | Rflags::TF.bits());
@@ -117,6 +149,7 @@ impl SvmVcpu {
 
     fn finish_step(&mut self, step: &Step, record: SvmRecord) -> Option<SvmRecord> {
         self.update_exception_intercepts();
+        self.set_virtual_interrupt_window(step.interrupt_window);
         // Bochs does not set DR6.BS in an intercepted #DB.
         let moved = record.rip != step.rip || self.vmcb.save.dr6 & Dr6::BS.bits() != 0;
         let stepped = moved && ExitCode(record.exit_code).exception() == Some(Vector::DB);

@@ -28,8 +28,9 @@ impl Engine for SvmVcpu {
     }
 
     fn run(&mut self, gprs: &mut Gprs, record: &mut Record, next: Option<NonZeroU64>) -> Visit {
-        if let Some(rip) = next {
-            self.skip(rip.get());
+        match next {
+            Some(rip) => self.skip(rip.get()),
+            None => self.watched |= self.held_back().shadow,
         }
         self.run_guest(gprs, record.as_svm())
     }

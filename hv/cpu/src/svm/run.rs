@@ -149,11 +149,12 @@ impl SvmVcpu {
         visit
     }
 
-    /// The way of the rarer cases: NMIs held back, an event that is delivered, a TLB flush.
+    /// The way of the rarer cases: NMIs held back, an event that is delivered, a TLB flush, a shadow.
     #[cold]
     fn run_watched(&mut self, gprs: &mut Gprs, record: &mut SvmRecord) -> Visit {
         loop {
             self.before_watched_entry();
+            let in_shadow = self.in_shadow();
             let visit = self.enter(gprs, record);
             self.vmcb.set_event(Event(0));
             self.vmcb.set_tlb_control(TlbControl::DO_NOTHING);
@@ -161,7 +162,7 @@ impl SvmVcpu {
                 take_machine_check();
             }
             self.after_software_event(record);
-            let concerns = self.after_watched_exit(*record);
+            let concerns = self.after_watched_exit(in_shadow, *record);
             self.watched = !self.nmi.is_idle() || self.injected.is_some();
             if let Some(changed) = concerns {
                 *record = changed;
