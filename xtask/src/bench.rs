@@ -4,11 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use object::{Object, ObjectSegment};
 use serde::Serialize;
 
-use crate::boot::Boot;
+use crate::boot::{Boot, End};
 use crate::build;
 use crate::emulator::{Emulator, Machine};
 use crate::guest::Guest;
@@ -67,6 +67,15 @@ pub(crate) fn main(args: &Args) -> Result<u8> {
         .emulator
         .as_ref()
         .map_or(&Emulator::ALL, std::slice::from_ref);
+    if let Some(file) = &args.json {
+        // A place that cannot be written is known before anything is measured.
+        let mut append = fs::OpenOptions::new();
+        append
+            .append(true)
+            .create(true)
+            .open(file)
+            .with_context(|| file.display().to_string())?;
+    }
     build::machine()?;
     build::apps()?;
     let (mut all, mut kept) = (Vec::new(), true);
@@ -159,6 +168,7 @@ fn boot(emulator: Emulator, spec: &str) -> Result<(String, Option<String>)> {
         show: &mut |_| Ok(()),
     };
     let outcome = boot.run()?;
+    ensure!(outcome.end != End::Interrupted, "interrupted");
     let text = String::from_utf8_lossy(&outcome.serial.text()).into_owned();
     let failed = outcome.status() != 0;
     let failure = failed.then(|| {

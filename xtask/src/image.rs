@@ -9,9 +9,9 @@ use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 use xshell::{Shell, cmd};
 
-use crate::build;
 use crate::guest::{Contents, DEFAULT, Guest, Module, modules};
 use crate::setup::{self, Need};
+use crate::{boot, build};
 
 const GRUB_CFG: &str = "grub/grub.cfg";
 const GRUB_MODULES: &str = "grub/modules";
@@ -198,8 +198,10 @@ fn graft(name: &str, file: &Path) -> String {
     format!("{name}={file}")
 }
 
-/// A directory of one command's own under `target`, removed in the end.
+/// A directory of one command's own under `target`, removed in the end, also when a signal asks us to end: from now on
+/// Ctrl-C ends the program that we wait for, and by its failure us.
 pub(crate) fn scratch() -> Result<TempDir> {
+    boot::catch_signals();
     fs::create_dir_all("target/scratch")?;
     Ok(tempfile::Builder::new()
         .prefix("x")

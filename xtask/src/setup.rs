@@ -27,11 +27,15 @@ pub(crate) enum Need {
     Programs,
     /// Building the C programs of `guest/apps`.
     Apps,
+    /// Building libFuzzer, for `fuzz/run`.
+    Fuzz,
 }
 
-use Need::{Apps, Bochs, Build, Busybox, Image, Programs, Qemu, Uefi};
+use Need::{Apps, Bochs, Build, Busybox, Fuzz, Image, Programs, Qemu, Uefi};
 
-const EVERYTHING: &[Need] = &[Build, Image, Qemu, Uefi, Bochs, Busybox, Programs, Apps];
+const EVERYTHING: &[Need] = &[
+    Build, Image, Qemu, Uefi, Bochs, Busybox, Programs, Apps, Fuzz,
+];
 
 /// (purpose, Debian package, a file that the package brings)
 const PACKAGES: &[(Need, &str, &str)] = &[
@@ -60,6 +64,7 @@ const PACKAGES: &[(Need, &str, &str)] = &[
     (Programs, "zsh-static", "/bin/zsh-static"),
     (Programs, "sash", "/bin/sash"),
     (Apps, "musl-tools", "/usr/bin/musl-gcc"),
+    (Fuzz, "g++", "/usr/bin/c++"),
 ];
 
 /// Installs everything that any command needs.

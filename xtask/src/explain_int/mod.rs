@@ -38,9 +38,9 @@ pub(crate) struct Args {
     /// First line of the log to explain
     #[arg(long, value_name = "LINE", default_value_t = 1)]
     from: u64,
-    /// Last line of the log to explain
-    #[arg(long, value_name = "LINE", default_value_t = u64::MAX)]
-    to: u64,
+    /// Last line of the log to explain [default: the last]
+    #[arg(long, value_name = "LINE")]
+    to: Option<u64>,
     /// Rows of this vector only: 14, 0x0e or #PF
     #[arg(long, value_name = "N", value_parser = vector)]
     vector: Option<u8>,

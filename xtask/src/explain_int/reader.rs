@@ -125,7 +125,7 @@ impl<'a, W: Write> Reader<'a, W> {
     }
 
     fn wanted(&self, line: u64) -> bool {
-        (self.args.from..=self.args.to).contains(&line)
+        (self.args.from..=self.args.to.unwrap_or(u64::MAX)).contains(&line)
     }
 
     fn reset(&mut self, line: u64, cpu: u32) -> Result<()> {
