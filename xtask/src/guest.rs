@@ -14,7 +14,7 @@ pub(crate) const DEFAULT: &[&str] = &["app:/bin/busybox uname -a", "test:t-cpuid
 
 /// The kinds of guest, and the options that each takes.
 const KINDS: &[(&str, &[&str])] = &[
-    ("app", &["root", "mem"]),
+    ("app", &["root", "mem", "timeout"]),
     ("test", &["mode", "mem", "timeout"]),
 ];
 
@@ -253,7 +253,7 @@ mod tests {
             ("app:", "there is no path after `app:`"),
             (
                 "app:/x,size=3",
-                "`app:` has no option `size`; known: root, mem",
+                "`app:` has no option `size`; known: root, mem, timeout",
             ),
             ("app:/x,root", "`root` needs a path"),
             ("app:/x ''", "empty argument"),

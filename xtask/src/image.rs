@@ -34,9 +34,9 @@ pub(crate) fn absolute(name: &str) -> Result<PathBuf> {
 pub(crate) struct Parts {
     /// A guest: KIND:PATH[,OPTION[=VALUE]]... [ARGUMENTS], quoted as in a shell; repeat for more.
     ///
-    /// `app:FILE` is a static Linux program (relative to the workspace), `test:NAME` a test guest of guest/t. Options: `mem=MB`;
+    /// `app:FILE` is a static Linux program (relative to the workspace), `test:NAME` a test guest of guest/t. Options: `mem=MB`, `timeout=SECONDS`;
     /// of app: `root=PATH` (a directory or a newc archive, the guest's file system);
-    /// of test: `mode=16|32|64`, `timeout=SECONDS`. The default is a Debian program and a test guest.
+    /// of test: `mode=16|32|64`. The default is a Debian program and a test guest.
     #[arg(long = "guest", value_name = "SPEC")]
     pub(crate) guests: Vec<String>,
     /// Words for the hypervisor, such as `console=com2,9600 trace=dump`.

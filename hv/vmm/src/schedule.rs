@@ -1,5 +1,6 @@
 //! Which virtual CPU runs on a physical CPU, and for how long.
 
+use crate::exit::simple;
 use crate::exit::table::Stop;
 use crate::host::Host;
 use crate::machine::{Engine, Reg};
@@ -7,6 +8,7 @@ use crate::run::{Pause, run};
 use crate::trace::{MAX_CPUS, RINGS};
 use crate::vcpu::{Activity, Vcpu};
 use alloc::collections::VecDeque;
+use alloc::format;
 use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use spin::Mutex;
@@ -61,6 +63,10 @@ impl Scheduler {
     pub fn run(&self, host: &'static Host) {
         let cpu = host.machine.cpu();
         let mut queue = core::mem::take(&mut *self.queues[cpu].lock());
+        let start = host.machine.now();
+        for vcpu in &mut queue {
+            vcpu.expires = expiry(host, start, vcpu.timeout);
+        }
         while !queue.is_empty() {
             match next_ready(&mut queue, host.machine.now()) {
                 Some(vcpu) => self.run_one(host, cpu, vcpu, &mut queue),
@@ -80,11 +86,12 @@ impl Scheduler {
         let now = host.machine.now();
         vcpu.activity = Activity::Active;
         vcpu.engine.load();
-        let pause = run(
-            &mut vcpu,
-            now.saturating_add(ticks(host, slice)),
-            &RINGS[cpu],
-        );
+        let slice_end = now.saturating_add(ticks(host, slice)).min(vcpu.expires);
+        let pause = if now < vcpu.expires {
+            run(&mut vcpu, slice_end, &RINGS[cpu])
+        } else {
+            Pause::Stopped(time_is_up(&vcpu))
+        };
         if let Pause::Stopped(stop) = pause {
             self.report(&vcpu, &stop);
             vcpu.engine.unload();
@@ -115,6 +122,22 @@ impl Scheduler {
     }
 }
 
+/// The TSC at which a guest that started at `start` has run too long.
+fn expiry(host: &Host, start: u64, timeout: Option<u64>) -> u64 {
+    timeout.map_or(u64::MAX, |seconds| {
+        start.saturating_add(host.machine.tsc_hz().saturating_mul(seconds))
+    })
+}
+
+fn time_is_up(v: &Vcpu) -> Stop {
+    let seconds = v.timeout.unwrap_or_default();
+    simple::stop_at(
+        v,
+        v.engine.reg(Reg::Rip),
+        &format!("it reached its timeout of {seconds} s"),
+    )
+}
+
 fn ticks(host: &Host, milliseconds: u64) -> u64 {
     host.machine.tsc_hz() / 1000 * milliseconds
 }
@@ -126,6 +149,9 @@ fn next_ready(queue: &mut VecDeque<Vcpu>, now: u64) -> Option<Vcpu> {
 }
 
 fn is_ready(v: &mut Vcpu, now: u64) -> bool {
+    if now >= v.expires {
+        return true;
+    }
     match v.activity {
         Activity::Active => true,
         Activity::Waiting(until) => now >= until,
@@ -143,7 +169,12 @@ fn next_deadline(queue: &VecDeque<Vcpu>, host: &Host) -> Option<u64> {
         Activity::Waiting(until) => Some(until),
         Activity::Halted => v.lapic.next_deadline(),
     };
-    queue.iter().filter_map(waking).min()
+    let ending = |v: &Vcpu| v.timeout.map(|_| v.expires);
+    queue
+        .iter()
+        .flat_map(|v| [waking(v), ending(v)])
+        .flatten()
+        .min()
 }
 
 /// How a guest ended, in words.

@@ -50,6 +50,10 @@ pub struct Vcpu {
     pub number: u32,
     /// Whether it runs.
     pub activity: Activity,
+    /// How many seconds it may run from when the guests start, and the TSC at which they are over.
+    pub timeout: Option<u64>,
+    /// See `timeout`.
+    pub expires: u64,
     /// Its local APIC. A change means that the next VM entry looks for interrupts and deadlines.
     pub lapic: Watched<Lapic>,
     /// Model-specific registers that exist only in software.
@@ -77,6 +81,8 @@ impl Vcpu {
             host,
             number: 0,
             activity: Activity::Active,
+            timeout: None,
+            expires: u64::MAX,
             lapic: Watched::new(Lapic::new(0)),
             msrs: Msrs::default(),
             translated: None,

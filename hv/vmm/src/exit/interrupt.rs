@@ -1,7 +1,7 @@
 //! Physical interrupts, and the virtual ones that a guest is waiting for.
 
 use super::table::Verdict;
-use super::{Exit, Kind};
+use super::{Exit, Kind, simple};
 use crate::machine::{Event, EventType, Reg};
 use crate::vcpu::Vcpu;
 use spec::control_registers::Rflags;
@@ -22,8 +22,16 @@ pub(super) fn window(x: &Exit, v: &mut Vcpu) -> Verdict {
     Verdict::Resume
 }
 
-/// HLT: the guest waits for an interrupt, and for ever if it has disabled them.
-pub(super) fn hlt(_: &Exit, _: &mut Vcpu) -> Verdict {
+/// HLT: the guest waits for an interrupt. With interrupts disabled only an NMI ends that, and nothing but
+/// the guest's only virtual CPU itself sends one: where none is pending, it would wait for ever.
+pub(super) fn hlt(x: &Exit, v: &mut Vcpu) -> Verdict {
+    if v.lapic.has_nmi() && !v.engine.interruptibility().nmi {
+        v.lapic.touch();
+        return Verdict::Next;
+    }
+    if v.engine.reg(Reg::Rflags) & Rflags::IF.bits() == 0 {
+        return simple::stop(v, x, "HLT with interrupts disabled, which nothing can end");
+    }
     Verdict::Halt
 }
 

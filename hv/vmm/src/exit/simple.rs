@@ -65,9 +65,11 @@ pub(crate) fn unsupported(x: &Exit, v: &mut Vcpu) -> Verdict {
 
 /// Stops the guest, saying what it did, where, and the bytes of the instruction there.
 pub(super) fn stop(v: &mut Vcpu, x: &Exit, what: &str) -> Verdict {
+    Verdict::Stop(stop_at(v, x.rip, what))
+}
+
+/// The end of a guest that is at `rip`.
+pub(crate) fn stop_at(v: &Vcpu, rip: u64, what: &str) -> Stop {
     let bytes = crate::emulate::fetch::bytes_for_report(v);
-    Verdict::Stop(Stop::Unsupported(format!(
-        "{what}, rip {:#x} bytes {bytes}",
-        x.rip
-    )))
+    Stop::Unsupported(format!("{what}, rip {rip:#x} bytes {bytes}"))
 }

@@ -185,10 +185,14 @@ pub fn load(module: &Module, seat: &Seat<'_>) -> Option<Result<Vcpu, (String, Lo
                 LoadError::UnknownKind(request.kind.clone()),
             )
         })?;
-        let mut vcpu =
-            (kind.load)(&request, seat).map_err(|error| (request.path.clone(), error))?;
-        vcpu.engine.unload();
-        Ok(vcpu)
+        let load = || -> Result<Vcpu, LoadError> {
+            let timeout = request.timeout()?;
+            let mut vcpu = (kind.load)(&request, seat)?;
+            vcpu.timeout = timeout;
+            vcpu.engine.unload();
+            Ok(vcpu)
+        };
+        load().map_err(|error| (request.path.clone(), error))
     };
     Some(load())
 }

@@ -5,6 +5,9 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
+/// The options that guests of every kind have.
+pub const COMMON: [&str; 2] = ["mem", "timeout"];
+
 /// One guest as it is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -105,15 +108,27 @@ impl Request {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Refuses options other than these.
-    pub fn allow_options(&self, allowed: &[&str]) -> Result<(), BadRequest> {
-        match self
+    /// Refuses options other than these and [`COMMON`].
+    pub fn allow_options(&self, own: &[&str]) -> Result<(), BadRequest> {
+        let unknown = self
             .options
             .iter()
-            .find(|(option, _)| !allowed.contains(&option.as_str()))
-        {
-            None => Ok(()),
-            Some((option, _)) => Err(BadRequest::UnknownOption(option.clone())),
+            .map(|(option, _)| option.as_str())
+            .find(|option| !own.contains(option) && !COMMON.contains(option));
+        unknown.map_or(Ok(()), |option| {
+            Err(BadRequest::UnknownOption(option.into()))
+        })
+    }
+
+    /// How many seconds the guest may run: option `timeout`. Without it there is no end.
+    pub fn timeout(&self) -> Result<Option<u64>, BadRequest> {
+        const DAYS_100: u64 = 100 * 24 * 60 * 60;
+        let Some(value) = self.option("timeout") else {
+            return Ok(None);
+        };
+        match value.parse::<u64>() {
+            Ok(seconds @ 1..=DAYS_100) => Ok(Some(seconds)),
+            _ => Err(self.bad_value("timeout", "a number of seconds from 1 to 8640000")),
         }
     }
 
@@ -218,6 +233,24 @@ mod tests {
                 ok,
                 "{line}"
             );
+        }
+    }
+
+    #[test]
+    fn every_kind_has_a_timeout_in_seconds() {
+        for (line, want) in [
+            ("test:t", Some(None)),
+            ("test:t,timeout=1", Some(Some(1))),
+            ("app:t,mem=3,timeout=8640000 x", Some(Some(8_640_000))),
+            ("test:t,timeout=8640001", None),
+            ("test:t,timeout=0", None),
+            ("test:t,timeout=-1", None),
+            ("test:t,timeout=2s", None),
+            ("test:t,timeout", None),
+        ] {
+            let request = Request::parse(line).unwrap();
+            assert_eq!(request.allow_options(&[]), Ok(()), "{line}");
+            assert_eq!(request.timeout().ok(), want, "{line}");
         }
     }
 

@@ -52,7 +52,7 @@ enum Mode {
 
 fn load(request: &Request, seat: &Seat<'_>) -> Result<Vcpu, LoadError> {
     const DEFAULT_MIB: u64 = 16;
-    request.allow_options(&["mode", "mem"])?;
+    request.allow_options(&["mode"])?;
     let mode = mode(request)?;
     let size = request.memory(DEFAULT_MIB)?;
     let space = new_space(seat.host, size)?;

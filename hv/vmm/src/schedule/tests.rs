@@ -82,6 +82,7 @@ fn a_halted_guest_sleeps_until_its_timer() {
     let machine = FakeMachine::leak();
     let mut sleeper = guest(machine, &[(b'h', 1, HLT), (b'w', 1, TRIPLE_FAULT)], 0);
     let wakes = machine.clock.load(Relaxed) + 7_000_000;
+    sleeper.v.engine.set_reg(Reg::Rflags, 0x202);
     sleeper.v.lapic.write_page(0x0f, 0x1ff, 0);
     sleeper.v.lapic.write_page(0x32, 0x4_0040, 0);
     sleeper.v.lapic.set_tsc_deadline(wakes);
@@ -106,4 +107,52 @@ fn a_yield_lets_the_other_run() {
     let other = guest(machine, &[(b'o', 1, VMCALL)], abi::Call::Exit as u64);
     run_guests(machine, Vec::from([yields, other]));
     assert_eq!(*machine.written.lock(), b"yoY");
+}
+
+/// A guest that may run for 1 s, which is 1,000,000,000 ticks of the clock.
+fn with_timeout(mut fixture: Fixture) -> Fixture {
+    fixture.v.timeout = Some(1);
+    fixture.v.engine.set_reg(Reg::Rflags, 0x202);
+    fixture
+}
+
+#[test]
+fn a_guest_that_runs_too_long_is_stopped_and_the_other_goes_on() {
+    let machine = FakeMachine::leak();
+    let spins = guest(machine, &[(b's', 1_000_000_000, PREEMPTION_TIMER)], 0);
+    let other = guest(machine, &[(b'o', 1, VMCALL)], abi::Call::Exit as u64);
+    assert_eq!(
+        run_guests(machine, Vec::from([with_timeout(spins), other])),
+        1
+    );
+    assert_eq!(*machine.written.lock(), b"so");
+}
+
+#[test]
+fn a_guest_that_sleeps_too_long_is_stopped() {
+    let machine = FakeMachine::leak();
+    let ends = machine.clock.load(Relaxed) + 1_000_000_000;
+    let sleeps = guest(machine, &[(b'h', 1, HLT)], 0);
+    assert_eq!(run_guests(machine, Vec::from([with_timeout(sleeps)])), 1);
+    assert_eq!(*machine.waits.lock(), [Some(ends)]);
+}
+
+#[test]
+fn a_guest_in_time_is_not_stopped() {
+    let machine = FakeMachine::leak();
+    let ends = guest(
+        machine,
+        &[(b'a', 999_999_998, PREEMPTION_TIMER), (b'b', 1, VMCALL)],
+        abi::Call::Exit as u64,
+    );
+    assert_eq!(run_guests(machine, Vec::from([with_timeout(ends)])), 0);
+}
+
+#[test]
+fn a_halt_that_nothing_can_end_stops_the_guest() {
+    let machine = FakeMachine::leak();
+    let mut halts = guest(machine, &[(b'h', 1, HLT)], 0);
+    halts.v.engine.set_reg(Reg::Rflags, 2);
+    assert_eq!(run_guests(machine, Vec::from([halts])), 1);
+    assert!(machine.waits.lock().is_empty());
 }

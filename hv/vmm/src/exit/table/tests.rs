@@ -15,6 +15,7 @@ use proptest::prelude::*;
 fn a_kind_of_guest_changes_rows_and_no_others() {
     static OTHER: ExitTable = MACHINE.with(&[(Kind::Hlt, simple::undefined)]);
     let mut f = Fixture::new();
+    f.v.engine.set_reg(Reg::Rflags, 0x202);
     let mut ask = |table: &ExitTable, kind| {
         let exit = Exit {
             kind,

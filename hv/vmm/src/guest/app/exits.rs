@@ -40,7 +40,7 @@ static EXITS: ExitTable = MACHINE.with(&[
 
 fn load(request: &Request, seat: &Seat<'_>) -> Result<Vcpu, LoadError> {
     const DEFAULT_MIB: u64 = 64;
-    request.allow_options(&["root", "mem"])?;
+    request.allow_options(&["root"])?;
     let archive = request
         .option("root")
         .map(|name| seat.file(name))
