@@ -1,13 +1,15 @@
 //! One boot of a machine, watched through its serial port until it ends.
 
 use std::io::Write;
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
+use std::sync::{Arc, LazyLock, Once};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
 
 use crate::emulator::{Machine, Running};
 use crate::serial::Serial;
@@ -17,14 +19,18 @@ const GRACE: Duration = Duration::from_secs(3);
 /// How often a wait looks at the clock and at Ctrl-C.
 const POLL: Duration = Duration::from_millis(50);
 
-static STOPPED: AtomicBool = AtomicBool::new(false);
+static STOPPED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
-/// From now on Ctrl-C, SIGTERM and SIGHUP end boots instead of us.
+/// From now on Ctrl-C, SIGTERM and SIGHUP end boots instead of us; the second one ends us.
 pub(crate) fn catch_signals() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        ctrlc::set_handler(|| STOPPED.store(true, Ordering::Relaxed))
-            .expect("only we set a handler, once");
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            // The flag is set in the handler itself: a program that ends of the same Ctrl-C is seen to end after that.
+            flag::register_conditional_shutdown(signal, 130, STOPPED.clone())
+                .and_then(|_| flag::register(signal, STOPPED.clone()))
+                .expect("these signals can be caught");
+        }
     });
 }
 

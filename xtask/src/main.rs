@@ -41,11 +41,22 @@ fn main() -> ExitCode {
     match perform(Task::parse()) {
         Ok(status) => ExitCode::from(status),
         Err(_) if boot::stopped() => ExitCode::from(130),
+        Err(error) if is_closed_pipe(&error) => ExitCode::from(CLOSED_PIPE),
         Err(error) => {
             eprintln!("xtask: error: {error:#}");
             ExitCode::from(2)
         }
     }
+}
+
+/// What a shell says of a program whose reader has ended: 128 and SIGPIPE.
+const CLOSED_PIPE: u8 = 141;
+
+/// Whoever read our output, `head` for one, has had enough.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 fn perform(task: Task) -> Result<u8> {

@@ -60,7 +60,7 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     let mut out = BufWriter::new(std::io::stdout().lock());
     let result = explain_path(args, host, guests, &mut out).and_then(|()| Ok(out.flush()?));
     match result {
-        Err(error) if is_closed_pipe(&error) => Ok(()),
+        Err(error) if crate::is_closed_pipe(&error) => Ok(()),
         other => other,
     }
 }
@@ -102,13 +102,6 @@ fn host_symbols(path: Option<&Path>) -> Result<Symbols> {
             Ok(Symbols::default())
         }
     }
-}
-
-/// `head` closed its end: enough was read.
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<std::io::Error>()
-        .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 fn vector(text: &str) -> Result<u8, String> {
