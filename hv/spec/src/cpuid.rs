@@ -280,7 +280,9 @@ registers! {
     /// Leaf 80000008H, EBX (AMD).
     Extended8Ebx {
         CLZERO = 0, "CLZERO.";
+        INVLPGB = 3, "INVLPGB and TLBSYNC.";
         RDPRU = 4, "RDPRU.";
+        MCOMMIT = 8, "MCOMMIT.";
         WBNOINVD = 9, "WBNOINVD.";
         IBPB = 12, "IBPB.";
         IBRS = 14, "IBRS.";

@@ -13,6 +13,7 @@ fn main() {
     osxsave();
     topology();
     extended_leaves();
+    hidden();
 }
 
 fn leaf_1() {
@@ -20,6 +21,11 @@ fn leaf_1() {
     check!("a hypervisor is present", leaf.ecx >> 31 & 1 == 1);
     check!("no VMX", leaf.ecx >> 5 & 1 == 0);
     check!("no MONITOR", leaf.ecx >> 3 & 1 == 0);
+    check!(
+        "no PDCM, no debug store",
+        leaf.ecx & (1 << 15 | 1 << 2) == 0 && leaf.edx >> 21 & 1 == 0
+    );
+    check!("no SMX, no PCID", leaf.ecx & (1 << 6 | 1 << 17) == 0);
     check!("x2APIC", leaf.ecx >> 21 & 1 == 1);
     check!("TSC deadline", leaf.ecx >> 24 & 1 == 1);
     check!("a local APIC", leaf.edx >> 9 & 1 == 1);
@@ -82,4 +88,33 @@ fn extended_leaves() {
     let last = machine::cpuid(0).eax;
     let la57 = last >= 7 && machine::cpuid(7).ecx >> 16 & 1 == 1;
     check!("no LA57", !la57);
+    check!("RDTSCP", leaf.edx >> 27 & 1 == 1);
+    check!(
+        "no MONITORX, no performance counters of AMD's",
+        leaf.ecx & (1 << 29 | 1 << 23 | 1 << 24 | 1 << 28) == 0
+    );
+    check_eq!("no RDPRU and the like", machine::cpuid(0x8000_0008).ebx, 0);
+}
+
+/// What we do not carry, and cannot all forbid.
+fn hidden() {
+    let last = machine::cpuid(0).eax;
+    if last >= 7 {
+        let leaf = machine::cpuid(7);
+        check!(
+            "no INVPCID, no SGX, no TSX",
+            leaf.ebx & (1 << 10 | 1 << 2 | 1 << 4 | 1 << 11) == 0
+        );
+        check!(
+            "no WAITPKG, no CET, no PKU",
+            leaf.ecx & (1 << 5 | 1 << 7 | 1 << 3) == 0
+        );
+    }
+    if last >= 0xa {
+        check_eq!("no performance counters", machine::cpuid(0xa).eax, 0);
+    } else {
+        check!("no performance counters", true);
+    }
+    let saves = last >= 0xd && core::arch::x86_64::__cpuid_count(0xd, 1).eax >> 3 & 1 == 1;
+    check!("no XSAVES", !saves);
 }

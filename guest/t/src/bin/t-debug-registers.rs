@@ -3,7 +3,7 @@
 #![no_main]
 
 use rt::{
-    Single, attempt, check_eq, check_raises, execute,
+    Single, attempt, check, check_eq, check_raises, execute,
     interrupts::{
         self, Frame,
         vector::{DB, GP, UD},
@@ -131,5 +131,50 @@ fn status() {
         STATUS.load() & !DR6,
         1 << 14
     );
+    shadows();
+    general_detect();
     interrupts::on(DB, None);
+}
+
+/// A single step that ends where interrupts are held back.
+fn shadows() {
+    STATUS.store(0);
+    execute!("pushfq", "or qword ptr [rsp], 0x100", "popfq", "sti", "cli");
+    check_eq!(
+        "DR6 after a single step over STI",
+        STATUS.load() & !DR6,
+        1 << 14
+    );
+    STATUS.store(0);
+    execute!(
+        "mov {0:x}, ss", "pushfq", "or qword ptr [rsp], 0x100", "popfq", "mov ss, {0:x}", "nop",
+        out(reg) _
+    );
+    check_eq!(
+        "DR6 after a single step over MOV SS and the next",
+        STATUS.load() & !DR6,
+        1 << 14
+    );
+    STATUS.store(0);
+    // QEMU does not know it.
+    let raised = attempt!(".byte 0xf1");
+    check!(
+        "INT1 raises #DB and leaves DR6",
+        STATUS.load() & !DR6 == 0 && raised.is_none_or(|e| e.vector == UD)
+    );
+}
+
+/// DR7.GD: any access raises #DB, whose handler finds it cleared.
+fn general_detect() {
+    STATUS.store(0);
+    write!("dr7", DR7 | 1 << 13);
+    execute!("mov {}, dr0", out(reg) _);
+    let got = (STATUS.load() & !DR6, read!("dr7"));
+    // QEMU lets the bit be.
+    let ignored = (0, DR7 | 1 << 13);
+    check!(
+        "DR6 and DR7 after an access with DR7.GD",
+        got == (1 << 13, DR7) || got == ignored
+    );
+    write!("dr7", DR7);
 }

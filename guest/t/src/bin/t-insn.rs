@@ -4,7 +4,10 @@
 
 use rt::{
     attempt, check, check_eq, check_raises, execute,
-    interrupts::vector::{GP, UD},
+    interrupts::{
+        Exception,
+        vector::{GP, UD},
+    },
     lapic, machine, paging, segments, user,
 };
 use x86::controlregs::Cr4;
@@ -14,6 +17,7 @@ rt::main!(main);
 fn main() {
     caches();
     hidden();
+    optional();
     time();
     tables();
     control_registers();
@@ -21,6 +25,12 @@ fn main() {
 }
 
 fn caches() {
+    const CD_AND_NW: usize = 0b11 << 29;
+    check_eq!(
+        "a guest begins with caches on",
+        machine::cr0().bits() & CD_AND_NW,
+        0
+    );
     check_eq!("WBINVD", attempt!("wbinvd"), None);
     check_eq!("INVD", attempt!("invd"), None);
     check_eq!(
@@ -34,14 +44,97 @@ fn caches() {
         None
     );
     check_eq!("PAUSE", attempt!("pause", "pause"), None);
-    let has_invpcid = machine::cpuid(0).eax >= 7 && machine::cpuid(7).ebx >> 10 & 1 == 1;
+}
+
+/// An instruction works if CPUID shows it, and raises #UD if not.
+fn as_cpuid_says(name: &str, shown: bool, raised: Option<Exception>) {
+    check_eq!(name, raised.map(|e| e.vector), (!shown).then_some(UD));
+}
+
+/// Bit `bit` of this word of CPUID.
+fn bit(word: u32, bit: u32) -> bool {
+    word >> bit & 1 == 1
+}
+
+fn optional() {
+    let basic = machine::cpuid(1);
+    let structured = if machine::cpuid(0).eax >= 7 {
+        machine::cpuid(7)
+    } else {
+        machine::cpuid(0x0fff_ffff)
+    };
+    let extended = machine::cpuid(0x8000_0001);
+    let sizes = machine::cpuid(0x8000_0008);
     let descriptor = [0_u64; 2];
     let raised = attempt!("invpcid {}, [{}]", in(reg) 2_u64, in(reg) descriptor.as_ptr());
+    as_cpuid_says("INVPCID as CPUID says", bit(structured.ebx, 10), raised);
+    let raised = attempt!("rdtscp", out("eax") _, out("edx") _, out("ecx") _);
+    as_cpuid_says("RDTSCP as CPUID says", bit(extended.edx, 27), raised);
+    let raised = attempt!("rdpid {}", out(reg) _);
+    as_cpuid_says("RDPID as CPUID says", bit(structured.ecx, 22), raised);
+    let raised = attempt!("rdrand {}", out(reg) _);
+    as_cpuid_says("RDRAND as CPUID says", bit(basic.ecx, 30), raised);
+    let raised = attempt!("rdseed {}", out(reg) _);
+    // SVM cannot intercept it, and QEMU has it where its CPUID has not.
+    let shown = bit(structured.ebx, 18);
+    check!("RDSEED, if CPUID shows it", !shown || raised.is_none());
+    let raised = attempt!(".byte 0x0f, 0x01, 0xfd", in("ecx") 0, out("eax") _, out("edx") _);
+    as_cpuid_says("RDPRU as CPUID says", bit(sizes.ebx, 4), raised);
+    let raised = attempt!("clac");
+    as_cpuid_says("CLAC as CPUID says", bit(structured.ebx, 20), raised);
+    counters(bit(basic.ecx, 15));
+    task_number(bit(extended.edx, 27), bit(structured.ecx, 22));
+}
+
+/// Without performance counters every number in ECX is one too many.
+fn counters(perfmon: bool) {
+    let has = perfmon && machine::cpuid(0).eax >= 0xa && machine::cpuid(0xa).eax & 0xff != 0;
+    check!("no performance counters", !has);
+    for (name, counter) in [
+        ("RDPMC of counter 0", 0_u32),
+        ("RDPMC of fixed counter 0", 1 << 30),
+        ("RDPMC of counter 7", 7),
+    ] {
+        let raised = attempt!("rdpmc", in("ecx") counter, out("eax") _, out("edx") _);
+        check_raises!(name, raised, GP, 0);
+    }
+}
+
+/// RDTSCP and RDPID give IA32_TSC_AUX, also after exits.
+fn task_number(rdtscp: bool, rdpid: bool) {
+    const IA32_TSC_AUX: u32 = 0xc000_0103;
+    let raised = machine::try_wrmsr(IA32_TSC_AUX, 0x1234_5678);
     check_eq!(
-        "INVPCID as CPUID says",
-        raised.map(|e| e.vector),
-        (!has_invpcid).then_some(UD)
+        "IA32_TSC_AUX is there with RDTSCP or RDPID",
+        raised.is_none(),
+        rdtscp || rdpid
     );
+    let _ = machine::cpuid(0);
+    let (mut by_rdtscp, mut by_rdpid) = (0x1234_5678_u32, 0x1234_5678_u64);
+    if rdtscp {
+        execute!("rdtscp", out("eax") _, out("edx") _, out("ecx") by_rdtscp);
+    }
+    if rdpid {
+        execute!("rdpid {}", out(reg) by_rdpid);
+    }
+    check_eq!(
+        "RDTSCP and RDPID give it",
+        (by_rdtscp, by_rdpid),
+        (0x1234_5678, 0x1234_5678)
+    );
+    if rdtscp {
+        check_eq!(
+            "RDMSR gives it",
+            machine::try_rdmsr(IA32_TSC_AUX),
+            Ok(0x1234_5678)
+        );
+        check_raises!(
+            "IA32_TSC_AUX above 32 bits",
+            machine::try_wrmsr(IA32_TSC_AUX, 1 << 32),
+            GP,
+            0
+        );
+    }
 }
 
 fn hidden() {
@@ -77,10 +170,6 @@ fn time() {
         machine::out8(0x80, 0);
     }
     check!("RDTSC never goes back", monotonic);
-    let has_rdtscp = machine::cpuid(0x8000_0001).edx >> 27 & 1 == 1;
-    let raised = attempt!("rdtscp", out("eax") _, out("edx") _, out("ecx") _);
-    // What CPUID hides need not raise #UD: SVM's RDTSCP works all the same.
-    check!("RDTSCP, if CPUID shows it", !has_rdtscp || raised.is_none());
 }
 
 fn tables() {

@@ -5,15 +5,16 @@ use super::bitmap::{self, MsrMap};
 use super::inject::Injected;
 use super::nmi::Nmi;
 use super::vmcb::{
-    Event, Intercept1, Intercept2, NestedControl, TlbControl, VirtualInterrupt, Vmcb,
+    Event, Intercept1, Intercept2, Intercept3, NestedControl, TlbControl, VirtualInterrupt, Vmcb,
 };
 use super::{on, switch};
 use crate::extended_state::ExtendedState;
 use crate::{percpu, tsc};
 use alloc::boxed::Box;
 use core::arch::asm;
+use core::arch::x86_64::{__cpuid, __cpuid_count};
 use spec::addr::Hpa;
-use spec::cpuid::SvmEdx;
+use spec::cpuid::{Extended8Ebx, Leaf7Ebx, SvmEdx, leaf};
 use spec::exception::Vector;
 use spec::svm::exit::ExitCode;
 use vmm::emulate::length::Lengths;
@@ -195,6 +196,7 @@ fn set_intercepts(vmcb: &mut Vmcb) {
             | Intercept1::CPUID
             | Intercept1::INVD
             | Intercept1::HLT
+            | Intercept1::RDPMC
             | Intercept1::INVLPGA
             | Intercept1::IOIO_PROT
             | Intercept1::MSR_PROT
@@ -215,4 +217,22 @@ fn set_intercepts(vmcb: &mut Vmcb) {
             | Intercept2::MWAIT
             | Intercept2::XSETBV,
     );
+    intercept_hidden(vmcb);
+}
+
+/// Instructions that vmm's CPUID hides, where this processor has them and their intercepts.
+fn intercept_hidden(vmcb: &mut Vmcb) {
+    let amd = Extended8Ebx::from_bits_retain(__cpuid(leaf::ADDRESS_SIZES).ebx);
+    let structured = Leaf7Ebx::from_bits_retain(__cpuid_count(leaf::EXTENDED_FEATURES, 0).ebx);
+    let mut second = vmcb.control.intercept2;
+    second.set(Intercept2::RDPRU, amd.contains(Extended8Ebx::RDPRU));
+    let mut third = Intercept3::empty();
+    third.set(Intercept3::MCOMMIT, amd.contains(Extended8Ebx::MCOMMIT));
+    third.set(Intercept3::INVPCID, structured.contains(Leaf7Ebx::INVPCID));
+    third.set(
+        Intercept3::INVLPGB | Intercept3::INVLPGB_ILLEGAL | Intercept3::TLBSYNC,
+        amd.contains(Extended8Ebx::INVLPGB),
+    );
+    vmcb.set_intercept2(second);
+    vmcb.set_intercept3(third);
 }

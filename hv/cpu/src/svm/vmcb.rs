@@ -7,8 +7,8 @@ use spec::control_registers::{Cr0, Dr6, Dr7, Rflags};
 use spec::msr::{Efer, PAT_RESET};
 use spec::segment::AccessRights;
 pub(super) use spec::svm::vmcb::{
-    Clean, Event, EventType, Intercept1, Intercept2, InterruptShadow, NestedControl, TlbControl,
-    VirtualInterrupt, VmcbSegment,
+    Clean, Event, EventType, Intercept1, Intercept2, Intercept3, InterruptShadow, NestedControl,
+    TlbControl, VirtualInterrupt, VmcbSegment,
 };
 use vmm::machine::{CodeState, SegmentRegister};
 
@@ -58,6 +58,7 @@ setters! {
     set_intercept_exceptions = control.intercept_exceptions: u32, INTERCEPTS;
     set_intercept1 = control.intercept1: Intercept1, INTERCEPTS;
     set_intercept2 = control.intercept2: Intercept2, INTERCEPTS;
+    set_intercept3 = control.intercept3: Intercept3, INTERCEPTS;
     set_tsc_offset = control.tsc_offset: u64, INTERCEPTS;
     set_iopm = control.iopm_base_pa: u64, IOPM;
     set_msrpm = control.msrpm_base_pa: u64, IOPM;

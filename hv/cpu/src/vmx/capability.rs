@@ -5,6 +5,8 @@ use super::Error;
 use crate::msr;
 use alloc::format;
 use bitflags::Flags;
+use core::arch::x86_64::__cpuid;
+use spec::cpuid::{ExtendedEdx, leaf};
 use spec::msr::Msr;
 use spec::vmx::controls::{
     Basic, Entry, EptVpidCap, Exit, Miscellaneous, Missing, Pinbased, Primary, Secondary, adjust,
@@ -144,6 +146,7 @@ fn primary(msr: Msr) -> Result<Primary, Error> {
             | Primary::HLT_EXITING
             | Primary::MWAIT_EXITING
             | Primary::MONITOR_EXITING
+            | Primary::RDPMC_EXITING
             | Primary::CR8_LOAD_EXITING
             | Primary::CR8_STORE_EXITING
             | Primary::USE_IO_BITMAPS
@@ -154,12 +157,20 @@ fn primary(msr: Msr) -> Result<Primary, Error> {
     Ok(chosen - Primary::INTERRUPT_WINDOW_EXITING)
 }
 
-/// RDTSCP, INVPCID and XSAVES raise #UD without their controls: vmm hides them from guests.
+/// INVPCID, XSAVES, TPAUSE and PCONFIG raise #UD without their controls, and ENCLS exits with its own: vmm hides
+/// them from guests. RDTSCP and RDPID it shows where CPUID does.
 fn secondary() -> Result<Secondary, Error> {
+    let extended = ExtendedEdx::from_bits_retain(__cpuid(leaf::EXTENDED_FEATURES_AMD).edx);
+    let mut required =
+        Secondary::ENABLE_EPT | Secondary::UNRESTRICTED_GUEST | Secondary::WBINVD_EXITING;
+    required.set(
+        Secondary::ENABLE_RDTSCP,
+        extended.contains(ExtendedEdx::RDTSCP),
+    );
     set(
         Msr::IA32_VMX_PROCBASED_CTLS2,
-        Secondary::ENABLE_EPT | Secondary::UNRESTRICTED_GUEST | Secondary::WBINVD_EXITING,
-        Secondary::ENABLE_VPID,
+        required,
+        Secondary::ENABLE_VPID | Secondary::ENABLE_ENCLS_EXITING,
     )
 }
 

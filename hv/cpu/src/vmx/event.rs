@@ -31,6 +31,7 @@ impl VmxVcpu {
         if kind.is_software() {
             vmcs.write(ENTRY_INSTRUCTION_LENGTH, event.instruction_length.into());
         }
+        self.end_shadow();
         // An NMI whose delivery an exit interrupted blocks NMIs already; delivering it again does.
         if event.kind == EventType::Nmi {
             let state = Interruptibility {
@@ -40,6 +41,16 @@ impl VmxVcpu {
             self.hold_back(state);
         }
         self.injecting = true;
+    }
+
+    /// The delivery of an event ends blocking by STI or MOV SS, which a #DB that exited leaves in the VMCS. With
+    /// RFLAGS.TF, VM entry would refuse it (SDM 3C "Checks on Guest Non-Register State").
+    fn end_shadow(&mut self) {
+        let vmcs = self.vmcs.current_mut();
+        let state = Field::from_bits_retain(vmcs.read(GUEST_INTERRUPTIBILITY_STATE));
+        if state.intersects(Field::SHADOW) {
+            vmcs.write(GUEST_INTERRUPTIBILITY_STATE, (state - Field::SHADOW).bits());
+        }
     }
 
     pub(super) fn held_back(&self) -> Interruptibility {

@@ -100,6 +100,9 @@ impl VmxVcpu {
         if let Some(vpid) = &self.vpid {
             vmcs.write(VPID, vpid.number());
         }
+        if secondary.contains(Secondary::ENABLE_ENCLS_EXITING) {
+            vmcs.write(ENCLS_EXITING_BITMAP, u64::MAX);
+        }
     }
 
     /// What VMCLEAR leaves undefined and nothing below changes, or changes later.

@@ -81,7 +81,8 @@ const LEAF7_ECX: Leaf7Ecx = Leaf7Ecx::AVX512_VBMI
     .union(Leaf7Ecx::VPCLMULQDQ)
     .union(Leaf7Ecx::AVX512_VNNI)
     .union(Leaf7Ecx::AVX512_BITALG)
-    .union(Leaf7Ecx::AVX512_VPOPCNTDQ);
+    .union(Leaf7Ecx::AVX512_VPOPCNTDQ)
+    .union(Leaf7Ecx::RDPID);
 
 const LEAF_D1_EAX: LeafDEax = LeafDEax::XSAVEOPT
     .union(LeafDEax::XSAVEC)
@@ -101,6 +102,7 @@ const EXTENDED_EDX: u32 = ExtendedEdx::SYSCALL
     .union(ExtendedEdx::NX)
     .union(ExtendedEdx::MMX_EXT)
     .union(ExtendedEdx::PAGE_1G)
+    .union(ExtendedEdx::RDTSCP)
     .union(ExtendedEdx::LM)
     .bits()
     | REPEATED_EDX & LEAF1_EDX;
@@ -305,6 +307,13 @@ pub(crate) fn supported_states(v: &Vcpu) -> Xcr0 {
 /// What Linux gives a program as AT_HWCAP: leaf 1, EDX.
 pub(crate) fn hwcap(v: &Vcpu) -> u32 {
     show(v, leaf::FEATURES, 0).edx
+}
+
+/// Whether there is IA32_TSC_AUX, which RDTSCP and RDPID give.
+pub(super) fn has_tsc_aux(v: &Vcpu) -> bool {
+    let extended = show(v, leaf::EXTENDED_FEATURES_AMD, 0);
+    let structured = show(v, leaf::EXTENDED_FEATURES, 0);
+    extended.edx & ExtendedEdx::RDTSCP.bits() != 0 || structured.ecx & Leaf7Ecx::RDPID.bits() != 0
 }
 
 /// The CR4 bits that come with features which not every processor has.

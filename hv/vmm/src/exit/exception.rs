@@ -9,9 +9,12 @@ use iced_x86::Mnemonic;
 use spec::control_registers::{Dr6, Dr7};
 use spec::exception::Vector;
 
-/// Every machine guest's exceptions that exit, bit n for vector n: the hypercall instruction of the
-/// other vendor is not one that the processor knows.
-pub(crate) const INTERCEPTED: u32 = 1 << Vector::UD.0;
+/// Every machine guest's exceptions that exit, bit n for vector n.
+///
+/// #UD: the hypercall instruction of the other vendor is not one that the processor knows. #DB and #AC: a
+/// guest can make their delivery raise them again, for ever, and without an exit nothing interrupts
+/// that (CVE-2015-8104, CVE-2015-5307).
+pub(crate) const INTERCEPTED: u32 = 1 << Vector::UD.0 | 1 << Vector::DB.0 | 1 << Vector::AC.0;
 
 /// An intercepted exception goes to the guest, unless it is a hypercall.
 pub(super) fn exception(x: &Exit, v: &mut Vcpu) -> Verdict {
@@ -29,12 +32,13 @@ pub(super) fn exception(x: &Exit, v: &mut Vcpu) -> Verdict {
             v.engine.set_reg(Reg::Cr2, qualification);
             Verdict::Inject(event)
         }
-        Vector::DB if qualification != 0 => {
-            let caught = debug(&mut *v.engine, qualification);
-            Verdict::Inject(Event {
-                kind: event.kind,
-                ..caught
-            })
+        Vector::DB => {
+            if qualification != 0 {
+                debug(&mut *v.engine, qualification);
+            } else {
+                allow_debug_registers(&mut *v.engine);
+            }
+            Verdict::Inject(event)
         }
         _ => Verdict::Inject(event),
     }
@@ -61,8 +65,7 @@ fn hypercall(x: &Exit, v: &mut Vcpu) -> Verdict {
     }
 }
 
-/// The #DB of these conditions (DR6 layout): DR6 says them, and DR7.GD is cleared so that the
-/// handler may use the debug registers (SDM 3B "Debug Exception (#DB)").
+/// The #DB of these conditions (DR6 layout): DR6 says them (SDM 3B "Debug Exception (#DB)").
 pub(crate) fn debug(engine: &mut dyn Engine, conditions: u64) -> Event {
     const TRAPS: u64 = Dr6::B0
         .union(Dr6::B1)
@@ -76,11 +79,16 @@ pub(crate) fn debug(engine: &mut dyn Engine, conditions: u64) -> Event {
     let kept = engine.reg(Reg::Dr6) & !BREAKPOINTS;
     let dr6 = kept | conditions & TRAPS | Dr6::FIXED1;
     engine.set_reg(Reg::Dr6, dr6);
+    allow_debug_registers(engine);
+    Event::exception(Vector::DB.0, None)
+}
+
+/// DR7.GD is cleared at a #DB, so that its handler may use the debug registers.
+fn allow_debug_registers(engine: &mut dyn Engine) {
     let dr7 = engine.reg(Reg::Dr7);
     if dr7 & Dr7::GD.bits() != 0 {
         engine.set_reg(Reg::Dr7, dr7 & !Dr7::GD.bits());
     }
-    Event::exception(Vector::DB.0, None)
 }
 
 #[cfg(test)]

@@ -44,6 +44,8 @@ const INSTRUCTIONS: u32 = bits(&[
     Kind::Monitor,
     Kind::Mwait,
     Kind::Pause,
+    Kind::Rdpmc,
+    Kind::Hidden,
     Kind::Virtualization,
     Kind::Other,
 ]);
@@ -156,6 +158,13 @@ fn classify(record: &SvmRecord) -> (Kind, Detail) {
         ExitCode::MONITOR => Kind::Monitor,
         ExitCode::MWAIT | ExitCode::MWAIT_ARMED => Kind::Mwait,
         ExitCode::PAUSE => Kind::Pause,
+        ExitCode::RDPMC => Kind::Rdpmc,
+        ExitCode::RDPRU
+        | ExitCode::INVPCID
+        | ExitCode::MCOMMIT
+        | ExitCode::INVLPGB
+        | ExitCode::INVLPGB_ILLEGAL
+        | ExitCode::TLBSYNC => Kind::Hidden,
         ExitCode::TASK_SWITCH => return (Kind::TaskSwitch, task_switch(record)),
         ExitCode::SHUTDOWN => Kind::TripleFault,
         ExitCode::INIT => Kind::Init,

@@ -144,6 +144,8 @@ const fn kind_of(reason: ExitReason) -> Kind {
         ExitReason::MWAIT => Kind::Mwait,
         ExitReason::MONITOR => Kind::Monitor,
         ExitReason::PAUSE => Kind::Pause,
+        ExitReason::RDPMC => Kind::Rdpmc,
+        ExitReason::ENCLS => Kind::Hidden,
         ExitReason::PREEMPTION_TIMER => Kind::PreemptionTimer,
         ExitReason::WBINVD => Kind::Wbinvd,
         ExitReason::XSETBV => Kind::Xsetbv,

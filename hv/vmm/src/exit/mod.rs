@@ -125,6 +125,10 @@ kinds! {
     Mwait => "mwait",
     /// PAUSE.
     Pause => "pause",
+    /// RDPMC.
+    Rdpmc => "rdpmc",
+    /// An instruction that the processor has and CPUID hides: INVPCID, RDPRU and the like.
+    Hidden => "hidden",
     /// A task switch.
     TaskSwitch => "task_switch",
     /// A triple fault (VMX) or shutdown (SVM).

@@ -1,8 +1,8 @@
 //! RDMSR and WRMSR. Registers that the engine switches go through without an exit
 //! ([`PASSTHROUGH`]); the others are decided here, and one that nobody knows raises #GP(0).
 
-use super::Exit;
 use super::table::Verdict;
+use super::{Exit, cpuid};
 use crate::machine::{Gpr, Reg};
 use crate::msrs::{FIXED_RANGES, VARIABLE_RANGES};
 use crate::vcpu::Vcpu;
@@ -85,6 +85,7 @@ fn get(v: &mut Vcpu, msr: Msr) -> Result<u64, Refused> {
         | Msr::IA32_MCG_CAP
         | Msr::IA32_MCG_STATUS => 0,
         Msr::IA32_DEBUGCTL => v.engine.reg(Reg::Debugctl),
+        Msr::IA32_TSC_AUX if cpuid::has_tsc_aux(v) => v.engine.reg(Reg::TscAux),
         _ => {
             return fixed_range(msr)
                 .map(|n| v.msrs.fixed_ranges[n])
@@ -122,6 +123,9 @@ fn set(v: &mut Vcpu, msr: Msr, value: u64) -> Result<(), Refused> {
         Msr::IA32_BIOS_SIGN_ID => store_if(value == 0, || ())?,
         Msr::IA32_MCG_STATUS => store_if(value == 0, || ())?,
         Msr::IA32_DEBUGCTL => store_if(value == 0, || ())?,
+        Msr::IA32_TSC_AUX if cpuid::has_tsc_aux(v) => {
+            store_if(value >> 32 == 0, || v.engine.set_reg(Reg::TscAux, value))?;
+        }
         _ => {
             let n = fixed_range(msr).ok_or(Refused)?;
             store_if(value.to_le_bytes().into_iter().all(is_memory_type), || {

@@ -32,6 +32,8 @@ pub const MACHINE: ExitTable = exit_table(&[
     (Kind::Monitor, simple::undefined),
     (Kind::Mwait, simple::undefined),
     (Kind::Pause, simple::pause),
+    (Kind::Rdpmc, simple::no_counters),
+    (Kind::Hidden, simple::undefined),
     (Kind::TaskSwitch, simple::unsupported),
     (Kind::TripleFault, simple::triple_fault),
     (Kind::InvalidGuestState, simple::unsupported),

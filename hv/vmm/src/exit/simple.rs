@@ -30,6 +30,11 @@ pub(super) fn undefined(_: &Exit, _: &mut Vcpu) -> Verdict {
     Verdict::UD
 }
 
+/// RDPMC of a processor whose CPUID shows no performance counters: there is none with that number.
+pub(super) fn no_counters(_: &Exit, _: &mut Vcpu) -> Verdict {
+    Verdict::GP
+}
+
 /// PAUSE: others may run.
 pub(super) fn pause(_: &Exit, _: &mut Vcpu) -> Verdict {
     Verdict::Yield

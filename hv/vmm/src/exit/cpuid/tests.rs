@@ -55,12 +55,12 @@ fn what_we_do_not_carry_is_hidden() {
         0
     );
     assert_eq!(
-        seven.ecx & (Leaf7Ecx::LA57 | Leaf7Ecx::PKU | Leaf7Ecx::RDPID).bits(),
+        seven.ecx & (Leaf7Ecx::LA57 | Leaf7Ecx::PKU | Leaf7Ecx::WAITPKG).bits(),
         0
     );
     let extended = ask(&mut f, 0x8000_0001, 0);
     assert_eq!(extended.ecx & ExtendedEcx::SVM.bits(), 0);
-    assert_eq!(extended.edx & ExtendedEdx::RDTSCP.bits(), 0);
+    assert_eq!(extended.edx & ExtendedEdx::FFXSR.bits(), 0);
     for leaf in [
         5,
         6,

@@ -59,9 +59,32 @@ fn a_debug_exception_brings_its_conditions() {
         (f.v.engine.reg(Reg::Dr6), f.v.engine.reg(Reg::Dr7)),
         (0xffff_cff1, 0x0401)
     );
-    // SVM has put it into DR6 already.
+    // SVM has put it into DR6 already, but left DR7.GD.
+    f.v.engine.set_reg(Reg::Dr7, 0x2401);
     assert_eq!(f.decide(&exit(event, 0)), Verdict::Inject(event));
-    assert_eq!(f.v.engine.reg(Reg::Dr6), 0xffff_cff1);
+    assert_eq!(
+        (f.v.engine.reg(Reg::Dr6), f.v.engine.reg(Reg::Dr7)),
+        (0xffff_cff1, 0x0401)
+    );
+}
+
+#[test]
+fn int1_stays_what_it_is_and_changes_no_dr6() {
+    let mut f = Fixture::new();
+    f.v.engine.set_reg(Reg::Dr6, 0xffff_0ff2);
+    let event = Event {
+        kind: EventType::PrivilegedSoftwareException,
+        instruction_length: 1,
+        ..Event::exception(1, None)
+    };
+    assert_eq!(f.decide(&exit(event, 0)), Verdict::Inject(event));
+    assert_eq!(f.v.engine.reg(Reg::Dr6), 0xffff_0ff2);
+}
+
+/// Delivering #DB can raise #DB, and #AC #AC, without an end that an interrupt could make.
+#[test]
+fn endless_deliveries_exit() {
+    assert_eq!(INTERCEPTED & 0x2_0002, 0x2_0002);
 }
 
 #[test]

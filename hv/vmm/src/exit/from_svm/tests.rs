@@ -41,7 +41,11 @@ fn instructions_have_their_kind_and_length() {
         (ExitCode::VMRUN, Kind::Virtualization),
         (ExitCode::SKINIT, Kind::Virtualization),
         (ExitCode::INVLPGA, Kind::Virtualization),
-        (ExitCode::RDPMC, Kind::Other),
+        (ExitCode::RDPMC, Kind::Rdpmc),
+        (ExitCode::RDPRU, Kind::Hidden),
+        (ExitCode::INVPCID, Kind::Hidden),
+        (ExitCode::TLBSYNC, Kind::Hidden),
+        (ExitCode::RDTSCP, Kind::Other),
     ] {
         let decoded = exit(code, 0, 0);
         assert_eq!((decoded.kind, decoded.length), (kind, 2), "{code}");

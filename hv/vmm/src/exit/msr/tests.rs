@@ -225,3 +225,18 @@ fn xsetbv_takes_what_cpuid_shows() {
         .set_segment(SegmentRegister::Ss, crate::machine::fake::flat(0xc0f3));
     assert_eq!(f.decide(&exit(Kind::Xsetbv)), Verdict::GP, "CPL 3");
 }
+
+#[test]
+fn tsc_aux_comes_with_rdtscp() {
+    let mut f = Fixture::new();
+    assert_eq!(rdmsr(&mut f, Msr::IA32_TSC_AUX), None);
+    assert!(!wrmsr(&mut f, Msr::IA32_TSC_AUX, 1));
+    let rdtscp = CpuidResult {
+        edx: 1 << 27,
+        ..CpuidResult::default()
+    };
+    f.machine.leaves.lock().insert((0x8000_0001, 0), rdtscp);
+    assert!(wrmsr(&mut f, Msr::IA32_TSC_AUX, 0x1234_5678));
+    assert!(!wrmsr(&mut f, Msr::IA32_TSC_AUX, 1 << 32));
+    assert_eq!(rdmsr(&mut f, Msr::IA32_TSC_AUX), Some(0x1234_5678));
+}

@@ -35,6 +35,8 @@ static EXITS: ExitTable = MACHINE.with(&[
     (Kind::Virtualization, illegal_instruction),
     (Kind::Monitor, illegal_instruction),
     (Kind::Mwait, illegal_instruction),
+    (Kind::Hidden, illegal_instruction),
+    (Kind::Rdpmc, segmentation_fault),
     (Kind::Xsetbv, segmentation_fault),
 ]);
 
