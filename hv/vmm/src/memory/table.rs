@@ -3,6 +3,7 @@
 
 use super::GuestRam;
 use crate::machine::Memory;
+use core::ops::Range;
 use spec::addr::{Hpa, L1Gpa, PAGE_SIZE};
 
 /// What a mapping allows, besides reading.
@@ -190,21 +191,22 @@ fn entry_at(structure: u64, address: u64, level: u8) -> u64 {
     structure + (address / page_size(level) % 512) * 8
 }
 
-/// Translates `address`, or `None` where nothing is mapped.
+/// Translates `address`. Where nothing is mapped, the error is the level of the entry that is
+/// not present.
 #[inline]
-pub fn walk<F: Format>(tables: &impl Tables, root: u64, address: u64) -> Option<Leaf> {
+pub fn walk<F: Format>(tables: &impl Tables, root: u64, address: u64) -> Result<Leaf, u8> {
     let (mut structure, mut rights) = (root & ADDRESS, Rights::ALL);
     for level in (1..=4).rev() {
         let at = entry_at(structure, address, level);
-        let entry = tables.read_entry(at)?;
+        let entry = tables.read_entry(at).ok_or(level)?;
         if !F::present(entry) {
-            return None;
+            return Err(level);
         }
         rights = rights.and(F::rights(entry));
         if F::is_leaf(entry, level) {
             let offset = page_size(level) - 1;
             let address = (entry & ADDRESS & !offset) | (address & offset);
-            return Some(Leaf {
+            return Ok(Leaf {
                 entry_at: at,
                 entry,
                 level,
@@ -214,24 +216,24 @@ pub fn walk<F: Format>(tables: &impl Tables, root: u64, address: u64) -> Option<
         }
         structure = entry & ADDRESS;
     }
-    None
+    // An entry of level 1 that is present is a leaf.
+    Err(1)
 }
 
 /// No page is left for a paging structure, or the structures lie outside memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfFrames;
 
-/// Maps one page of `level` at `address` to `page`, replacing what is there at that level or
-/// above it. `allocate` gives a zeroed page for a structure.
-pub fn map<F: Format>(
+/// The structure that holds the entry of `level` for `address`. A page that is mapped above that
+/// level is replaced. `allocate` gives a zeroed page for a structure that is missing.
+#[inline]
+pub fn structure<F: Format>(
     tables: &impl Tables,
     root: u64,
     address: u64,
-    page: u64,
     level: u8,
-    rights: Rights,
     allocate: &mut impl FnMut() -> Option<u64>,
-) -> Result<(), OutOfFrames> {
+) -> Result<u64, OutOfFrames> {
     let mut structure = root & ADDRESS;
     for at_level in (level + 1..=4).rev() {
         let at = entry_at(structure, address, at_level);
@@ -244,17 +246,54 @@ pub fn map<F: Format>(
             next
         };
     }
-    tables
-        .write_entry(
-            entry_at(structure, address, level),
-            F::leaf(page, level, rights),
-        )
-        .ok_or(OutOfFrames)
+    Ok(structure)
+}
+
+/// Maps one page of `level` at `address` to `page`, replacing what is there at that level or
+/// above it. `allocate` gives a zeroed page for a structure.
+pub fn map<F: Format>(
+    tables: &impl Tables,
+    root: u64,
+    address: u64,
+    page: u64,
+    level: u8,
+    rights: Rights,
+    allocate: &mut impl FnMut() -> Option<u64>,
+) -> Result<(), OutOfFrames> {
+    let structure = structure::<F>(tables, root, address, level, allocate)?;
+    let at = entry_at(structure, address, level);
+    (tables.write_entry(at, F::leaf(page, level, rights))).ok_or(OutOfFrames)
+}
+
+/// Takes out the structures below this one, which maps from `base` on with entries of `level`,
+/// whose range is not `needed`. There, no page may be mapped.
+pub fn prune<F: Format>(
+    tables: &impl Tables,
+    structure: u64,
+    level: u8,
+    base: u64,
+    needed: &mut impl FnMut(Range<u64>) -> bool,
+    free: &mut impl FnMut(u64),
+) {
+    for index in 0..512 {
+        let (at, start) = (structure + index * 8, base + index * page_size(level));
+        let entry = tables.read_entry(at).unwrap_or(0);
+        if !F::present(entry) || F::is_leaf(entry, level) {
+            continue;
+        }
+        let below = entry & ADDRESS;
+        if level > 2 {
+            prune::<F>(tables, below, level - 1, start, needed, free);
+        }
+        if !needed(start..start + page_size(level)) && tables.write_entry(at, 0).is_some() {
+            free(below);
+        }
+    }
 }
 
 /// Removes the page that maps `address`, and returns what it was.
 pub fn unmap<F: Format>(tables: &impl Tables, root: u64, address: u64) -> Option<Leaf> {
-    let leaf = walk::<F>(tables, root, address)?;
+    let leaf = walk::<F>(tables, root, address).ok()?;
     tables.write_entry(leaf.entry_at, 0)?;
     Some(leaf)
 }
@@ -266,7 +305,7 @@ pub fn protect<F: Format>(
     address: u64,
     rights: Rights,
 ) -> Option<Leaf> {
-    let leaf = walk::<F>(tables, root, address)?;
+    let leaf = walk::<F>(tables, root, address).ok()?;
     let page = leaf.entry & ADDRESS & !(page_size(leaf.level) - 1);
     tables.write_entry(leaf.entry_at, F::leaf(page, leaf.level, rights))?;
     Some(leaf)

@@ -87,16 +87,17 @@ pub struct Area {
     pub backing: Backing,
     /// The stack: it grows when the page below it is touched.
     pub grows_down: bool,
+    /// Memory is set aside for it: it could be touched once, and may hold pages ever since.
+    pub charged: bool,
 }
 
 impl Area {
     /// Its size in pages, if memory is set aside for it.
     #[must_use]
     pub fn committed_pages(&self) -> u64 {
-        if self.protection.any() {
-            (self.end - self.start) / spec::addr::PAGE_SIZE
-        } else {
-            0
+        match self.charged {
+            true => (self.end - self.start) / spec::addr::PAGE_SIZE,
+            false => 0,
         }
     }
 
@@ -110,8 +111,10 @@ impl Area {
 
     fn continues(&self, before: &Self) -> bool {
         before.end == self.start
-            && (before.protection, before.backing, before.grows_down)
-                == (self.protection, self.backing, self.grows_down)
+            && before.protection == self.protection
+            && before.backing == self.backing
+            && before.grows_down == self.grows_down
+            && before.charged == self.charged
     }
 }
 
@@ -155,6 +158,26 @@ impl Areas {
                 (area.start == at).then_some(area.end)
             });
         end.is_some_and(|end| end >= range.end)
+    }
+
+    /// Whether taking this range out makes two areas of one.
+    #[must_use]
+    pub fn splits(&self, range: &Range<u64>) -> bool {
+        let area = self.find(range.start);
+        area.is_some_and(|area| area.start < range.start && range.end < area.end)
+    }
+
+    /// How many areas more there may be when this range is protected so.
+    #[must_use]
+    pub fn cuts(&self, range: &Range<u64>, protection: Protection) -> usize {
+        let cuts = |&at: &u64| {
+            let area = self.find(at);
+            area.is_some_and(|area| area.start < at && area.protection != protection)
+        };
+        [range.start, range.end]
+            .iter()
+            .filter(|at| cuts(at))
+            .count()
     }
 
     /// Takes this range out, and returns what lay there.
@@ -221,6 +244,7 @@ mod tests {
             protection,
             backing: Backing::Zero,
             grows_down: false,
+            charged: true,
         }
     }
 

@@ -64,12 +64,14 @@ impl AddressSpace {
             protection,
             backing,
             grows_down: false,
+            charged: protection.any(),
         })?;
         Ok(start)
     }
 
     fn add(&mut self, area: Area) -> Result<(), Errno> {
-        self.charge(area.committed_pages())?;
+        self.check_area_count(1)?;
+        self.charge(area.start..area.end, area.committed_pages())?;
         self.areas.insert(area);
         Ok(())
     }
@@ -111,6 +113,7 @@ impl AddressSpace {
             protection: Protection::READ_WRITE,
             backing: Backing::Zero,
             grows_down: true,
+            charged: true,
         })
     }
 
@@ -120,7 +123,7 @@ impl AddressSpace {
         if range.is_empty() {
             return Err(Errno::EINVAL);
         }
-        self.check_area_count()?;
+        self.check_area_count(usize::from(self.areas.splits(&range)))?;
         for gone in self.areas.carve(range) {
             self.committed -= gone.committed_pages();
             self.release(gone.start, gone.end);
@@ -161,21 +164,19 @@ impl AddressSpace {
         if !self.areas.cover(range.clone()) {
             return Err(Errno::ENOMEM);
         }
-        let before: u64 = (self.areas.within(range.clone()))
-            .map(|area| area.committed_pages())
-            .sum();
-        self.committed -= before;
-        let after = if protection.any() {
-            (range.end - range.start) / PAGE_SIZE
-        } else {
-            0
-        };
-        if let Err(error) = self.charge(after) {
-            self.committed += before;
-            return Err(error);
+        self.check_area_count(self.areas.cuts(&range, protection))?;
+        if protection.any() {
+            let charged = self.areas.within(range.clone());
+            let charged: u64 = charged.map(|area| area.committed_pages()).sum();
+            let pages = (range.end - range.start) / PAGE_SIZE - charged;
+            self.charge(range.clone(), pages)?;
         }
         for area in self.areas.carve(range.clone()) {
-            self.areas.insert(Area { protection, ..area });
+            self.areas.insert(Area {
+                protection,
+                charged: area.charged | protection.any(),
+                ..area
+            });
         }
         self.protect_present(range, protection);
         Ok(())
@@ -256,6 +257,8 @@ impl AddressSpace {
         if let Place::Fixed(_) = place {
             self.unmap(to, new)?;
         }
+        // Once pages are being moved, nothing may fail: `add` builds the structures for them.
+        self.check_area_count(1 + usize::from(self.areas.splits(&from)))?;
         let by = to.wrapping_sub(from.start);
         self.add(Area {
             start: to,
@@ -315,6 +318,7 @@ impl AddressSpace {
             protection: Protection::READ_WRITE,
             backing: Backing::Zero,
             grows_down: false,
+            charged: true,
         })
     }
 

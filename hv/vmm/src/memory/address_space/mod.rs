@@ -5,13 +5,14 @@
 //! for copy on write: a page that is present has the protection of its area.
 
 mod area;
+mod commit;
 mod map;
 mod user;
 
 pub use area::{Area, Areas, Backing, Protection, USER_END, USER_START};
 pub use map::Place;
 
-use super::table::{self, Format, Leaf, LongMode, Rights, page_size};
+use super::table::{self, Leaf, LongMode, Rights, page_size};
 use super::{Frames, GuestRam};
 use crate::errno::Errno;
 use spec::addr::{L1Gpa, PAGE_SIZE};
@@ -58,8 +59,9 @@ pub struct AddressSpace {
     brk_start: u64,
     brk: u64,
     mmap_top: u64,
+    pages: u64,
+    structures: u64,
     committed: u64,
-    commit_limit: u64,
     resident: u64,
     flush: bool,
     translations: Translations,
@@ -80,9 +82,9 @@ impl AddressSpace {
             brk_start: 0,
             brk: 0,
             mmap_top: USER_END - 2 * STACK_MAX,
+            pages,
+            structures: 1,
             committed: 0,
-            // One page in 64 and a few more are kept back for paging structures.
-            commit_limit: pages.saturating_sub(pages / 64 + 24),
             resident: 0,
             flush: false,
             translations: Translations::default(),
@@ -122,6 +124,7 @@ impl AddressSpace {
 
     /// Maps one page for CPL 0, outside of the areas.
     pub fn map_kernel_page(&mut self, at: u64, page: u64, rights: Rights) -> Result<(), Errno> {
+        self.build_structures(at..at + PAGE_SIZE)?;
         self.set_leaf(at, page, rights).ok_or(Errno::ENOMEM)
     }
 
@@ -162,7 +165,8 @@ impl AddressSpace {
             return Err(Fault::Segv);
         }
         let grown = (area.start - page) / PAGE_SIZE;
-        self.charge(grown).map_err(|_| Fault::OutOfMemory)?;
+        self.charge(page..area.start, grown)
+            .map_err(|_| Fault::OutOfMemory)?;
         self.areas.insert(Area {
             start: page,
             end: area.start,
@@ -218,61 +222,24 @@ impl AddressSpace {
             .ok()
     }
 
+    /// Maps a page where the structures are built.
     fn set_leaf(&mut self, at: u64, page: u64, rights: Rights) -> Option<()> {
-        let (ram, frames) = (self.ram, &mut self.frames);
-        let mut structure = || {
-            let page = frames.allocate_page()?;
-            ram.zero(L1Gpa(page), PAGE_SIZE).ok()?;
-            Some(page)
-        };
-        table::map::<LongMode>(&ram, self.root, at, page, 1, rights, &mut structure).ok()
+        table::map::<LongMode>(&self.ram, self.root, at, page, 1, rights, &mut || None).ok()
     }
 
     fn leaf(&self, page: u64) -> Option<Leaf> {
-        table::walk::<LongMode>(&self.ram, self.root, page)
+        table::walk::<LongMode>(&self.ram, self.root, page).ok()
     }
 
     /// The first page in the range that is present. What has no paging structure is skipped.
     fn next_present(&self, mut at: u64, end: u64) -> Option<(u64, Leaf)> {
         while at < end {
-            match self.missing_level(at) {
-                None => return Some((at, self.leaf(at)?)),
-                Some(level) => at = (at & !(page_size(level) - 1)).saturating_add(page_size(level)),
+            match table::walk::<LongMode>(&self.ram, self.root, at) {
+                Ok(leaf) => return Some((at, leaf)),
+                Err(level) => at = (at & !(page_size(level) - 1)).saturating_add(page_size(level)),
             }
         }
         None
-    }
-
-    /// The level whose entry for this address is not present.
-    fn missing_level(&self, at: u64) -> Option<u8> {
-        let mut structure = self.root;
-        for level in (1..=4).rev() {
-            let index = at / page_size(level) % 512;
-            let entry = self.ram.read_u64(L1Gpa(structure + index * 8)).ok()?;
-            if !LongMode::present(entry) {
-                return Some(level);
-            }
-            structure = entry & 0x000f_ffff_ffff_f000;
-        }
-        None
-    }
-
-    /// Sets pages aside, so that touching them later cannot fail.
-    fn charge(&mut self, pages: u64) -> Result<(), Errno> {
-        let committed = self.committed.checked_add(pages).ok_or(Errno::ENOMEM)?;
-        self.check_area_count()?;
-        if committed > self.commit_limit {
-            return Err(Errno::ENOMEM);
-        }
-        self.committed = committed;
-        Ok(())
-    }
-
-    fn check_area_count(&self) -> Result<(), Errno> {
-        match self.areas.count() < AREAS_MAX {
-            true => Ok(()),
-            false => Err(Errno::ENOMEM),
-        }
     }
 
     /// A page was taken away or its protection changed.

@@ -14,9 +14,13 @@ const READ: Protection = Protection {
 };
 
 fn space() -> AddressSpace {
-    let ram = GuestRam::new(VecMemory::leak(SIZE as usize), Hpa(0), SIZE);
+    sized(SIZE)
+}
+
+fn sized(size: u64) -> AddressSpace {
+    let ram = GuestRam::new(VecMemory::leak(size as usize), Hpa(0), size);
     let mut frames = Frames::new();
-    frames.add(0x1000..SIZE);
+    frames.add(0x1000..size);
     AddressSpace::new(ram, frames).unwrap()
 }
 
@@ -103,7 +107,7 @@ fn a_file_ends_in_zeros_and_then_in_sigbus() {
 #[test]
 fn memory_is_promised_only_once() {
     let mut space = space();
-    let pages = space.commit_limit;
+    let pages = promisable(&mut space);
     let at = zeros(&mut space, pages);
     let again = space.map(Place::Hint(0), PAGE_SIZE, RW, Backing::Zero);
     assert_eq!(again, Err(Errno::ENOMEM));
@@ -232,5 +236,160 @@ proptest! {
         }
         let whole = space.areas.within(0..USER_END).map(|a| a.committed_pages()).sum::<u64>();
         prop_assert_eq!((space.committed, whole), (model.len() as u64, model.len() as u64));
+    }
+}
+
+/// An area of `write` alone, then of `read` alone ... no two of them join.
+fn fill_with_areas(space: &mut AddressSpace, base: u64) -> u64 {
+    let mut at = base;
+    while space.areas.count() < AREAS_MAX {
+        let protection = if at / PAGE_SIZE % 2 == 0 { RW } else { READ };
+        (space.map(Place::Fixed(at), PAGE_SIZE, protection, Backing::Zero)).unwrap();
+        at += PAGE_SIZE;
+    }
+    at
+}
+
+#[test]
+fn at_the_limit_of_areas_only_a_split_is_refused() {
+    const BASE: u64 = 0x4000_0000;
+    let mut space = sized(64 << 20);
+    let whole = zeros(&mut space, 3);
+    let end = fill_with_areas(&mut space, BASE);
+    let middle = whole + PAGE_SIZE;
+    assert_eq!(space.unmap(middle, PAGE_SIZE), Err(Errno::ENOMEM));
+    assert_eq!(space.protect(middle, PAGE_SIZE, READ), Err(Errno::ENOMEM));
+    assert_eq!(space.protect(middle, PAGE_SIZE, RW), Ok(()));
+    let into = Place::Fixed(end);
+    assert_eq!(
+        space.map(into, PAGE_SIZE, RW, Backing::Zero),
+        Err(Errno::ENOMEM)
+    );
+    // An area changes whole, shrinks, or goes.
+    assert_eq!(
+        space.protect(BASE, PAGE_SIZE, Protection::default()),
+        Ok(())
+    );
+    assert_eq!(space.unmap(whole, PAGE_SIZE), Ok(()));
+    assert_eq!(space.unmap(end - PAGE_SIZE, PAGE_SIZE), Ok(()));
+    assert_eq!(space.unmap(BASE, end - BASE), Ok(()));
+    assert_eq!(space.areas.count(), 1);
+}
+
+#[test]
+fn a_move_that_would_split_at_the_limit_changes_nothing() {
+    const BASE: u64 = 0x4000_0000;
+    let mut space = sized(64 << 20);
+    let whole = zeros(&mut space, 3);
+    space.write(whole + PAGE_SIZE, b"bytes").unwrap();
+    let end = fill_with_areas(&mut space, BASE);
+    space.unmap(end - PAGE_SIZE, PAGE_SIZE).unwrap();
+    let (before, middle) = (space.committed, whole + PAGE_SIZE);
+    let moved = space.remap(middle, PAGE_SIZE, 2 * PAGE_SIZE, true, None);
+    assert_eq!(moved, Err(Errno::ENOMEM));
+    assert_eq!(space.committed, before);
+    assert_eq!(space.read_array(middle).unwrap(), *b"bytes");
+}
+
+#[test]
+fn what_is_out_of_reach_stays_promised() {
+    let mut space = space();
+    let pages = promisable(&mut space);
+    let at = zeros(&mut space, pages);
+    for page in 0..pages {
+        space.fault(at + page * PAGE_SIZE, Access::Write).unwrap();
+    }
+    (space.protect(at, pages * PAGE_SIZE, Protection::default())).unwrap();
+    let again = space.map(Place::Hint(0), PAGE_SIZE, RW, Backing::Zero);
+    assert_eq!(again, Err(Errno::ENOMEM));
+    assert_eq!(space.protect(at, pages * PAGE_SIZE, RW), Ok(()));
+    assert_eq!(space.unmap(at, pages * PAGE_SIZE), Ok(()));
+    assert_eq!(space.committed, 0);
+}
+
+#[test]
+fn paging_structures_are_counted_and_come_back() {
+    let mut space = space();
+    // Each page wants three structures of its own.
+    let lonely = |i: u64| (i + 1) << 39;
+    let mut last = 0;
+    while space
+        .map(Place::Fixed(lonely(last)), 1, RW, Backing::Zero)
+        .is_ok()
+    {
+        last += 1;
+    }
+    assert!(last > 100, "{last}");
+    for i in 0..last {
+        space.fault(lonely(i), Access::Write).unwrap();
+    }
+    for i in 0..last {
+        space.unmap(lonely(i), PAGE_SIZE).unwrap();
+    }
+    let all = promisable(&mut space);
+    zeros(&mut space, all);
+    assert!(all + 8 > SIZE / PAGE_SIZE, "{all}");
+}
+
+#[test]
+fn a_move_moves_all_or_nothing() {
+    let mut space = space();
+    let at = zeros(&mut space, 2);
+    space.write(at, b"first").unwrap();
+    let all = promisable(&mut space);
+    zeros(&mut space, all - 4);
+    // Two pages would fit, but not the three structures that they want there.
+    let moved = space.remap(at, 0x2000, 0x2000, true, Some(1 << 40));
+    assert_eq!(moved, Err(Errno::ENOMEM));
+    assert_eq!(space.read_array(at).unwrap(), *b"first");
+    assert_eq!(space.read_u64(1 << 40), Err(Errno::EFAULT));
+}
+
+/// How many pages can be promised at once.
+fn promisable(space: &mut AddressSpace) -> u64 {
+    (1..SIZE / PAGE_SIZE)
+        .rev()
+        .find(|pages| {
+            let at = space.map(Place::Hint(0), pages * PAGE_SIZE, RW, Backing::Zero);
+            at.is_ok_and(|at| space.unmap(at, pages * PAGE_SIZE).is_ok())
+        })
+        .unwrap()
+}
+
+proptest! {
+    /// Whatever was mapped where: what may be touched can be touched.
+    #[test]
+    fn promises_are_kept(steps in prop::collection::vec((0u8..8, 0u64..24, 1u64..200), 1..60)) {
+        let mut space = sized(1 << 20);
+        let place = |i: u64| (1 + i % 4) << 39 | (i / 4 % 2) << 30 | (i / 8) << 21 | (511 << 12);
+        for (what, to, pages) in steps {
+            let (at, length) = (place(to), pages * PAGE_SIZE);
+            let none = Protection::default();
+            let _ = match what {
+                0..3 => space.map(Place::Fixed(at), length, RW, Backing::Zero).map(|_| ()),
+                3 => space.map(Place::Fixed(at), length, none, Backing::Zero).map(|_| ()),
+                4 => space.unmap(at, length),
+                5 => space.protect(at, length, none),
+                6 => space.protect(at, length, RW),
+                _ => space.remap(at, PAGE_SIZE, length, true, Some(place(pages))).map(|_| ()),
+            };
+            let touched: Vec<u64> = space.areas.within(0..USER_END)
+                .filter(|a| a.protection.any())
+                .flat_map(|a| (a.start..a.end).step_by(PAGE_SIZE as usize))
+                .skip(to as usize)
+                .step_by(1 + what as usize)
+                .collect();
+            for page in touched {
+                prop_assert_eq!(space.fault(page, Access::Write), Ok(()));
+            }
+            let free = space.free_bytes() / PAGE_SIZE;
+            prop_assert!(space.committed - space.resident <= free);
+        }
+        let all: Vec<Area> = space.areas.within(0..USER_END).collect();
+        for area in all.iter().filter(|a| a.protection.any()) {
+            for page in (area.start..area.end).step_by(PAGE_SIZE as usize) {
+                prop_assert_eq!(space.fault(page, Access::Write), Ok(()));
+            }
+        }
     }
 }

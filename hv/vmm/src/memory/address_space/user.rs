@@ -47,7 +47,7 @@ impl AddressSpace {
     #[inline(never)]
     fn translate_slowly(&mut self, at: u64, write: bool) -> Result<u64, Errno> {
         let allowed = |space: &Self| {
-            let leaf = table::walk::<LongMode>(&space.ram, space.root, at)?;
+            let leaf = table::walk::<LongMode>(&space.ram, space.root, at).ok()?;
             (leaf.rights.user && (leaf.rights.write || !write)).then_some(leaf.address)
         };
         let access = if write { Access::Write } else { Access::Read };

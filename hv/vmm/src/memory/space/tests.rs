@@ -45,7 +45,7 @@ fn level(space: &Space, at: u64) -> Option<u8> {
         NestedFormat::Ept => walk::<Ept>(&memory, space.root().0, at),
         NestedFormat::Npt => walk::<LongMode>(&memory, space.root().0, at),
     };
-    leaf.map(|leaf| {
+    leaf.ok().map(|leaf| {
         assert_eq!(leaf.address, space.base.0 + at);
         leaf.level
     })
