@@ -40,7 +40,12 @@ pub(crate) struct Parts {
     #[arg(long = "guest", value_name = "SPEC")]
     pub(crate) guests: Vec<String>,
     /// Words for the hypervisor, such as `console=com2,9600 trace=dump`.
-    #[arg(long, value_name = "WORDS", default_value = "")]
+    #[arg(
+        long,
+        value_name = "WORDS",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub(crate) cmdline: String,
     /// Boot this file instead of building the hypervisor.
     #[arg(long, value_name = "FILE", value_parser = absolute)]

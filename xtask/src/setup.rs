@@ -104,12 +104,18 @@ fn install_packages(packages: &[&str]) -> Result<()> {
             "these Debian packages are missing, and there is no apt-get here: {names}\ninstall what your system calls them"
         );
     }
+    let root = nix::unistd::geteuid().is_root();
+    ensure!(
+        root || Path::new("/usr/bin/sudo").exists(),
+        "these Debian packages are missing, and here is neither root nor sudo; run as root: apt-get install {names}"
+    );
+    let as_root: &[&str] = if root { &[] } else { &["sudo"] };
     eprintln!("xtask: installing Debian packages: {names}");
     let shell = Shell::new()?;
-    if apt_get(&shell, &install_words(packages)).is_err() {
+    if apt_get(&shell, as_root, &install_words(packages)).is_err() {
         eprintln!("xtask: updating the package lists, then trying again");
-        apt_get(&shell, &["update", "-qq"])?;
-        apt_get(&shell, &install_words(packages))
+        apt_get(&shell, as_root, &["update", "-qq"])?;
+        apt_get(&shell, as_root, &install_words(packages))
             .with_context(|| format!("could not install {names}; try: apt-get install {names}"))?;
     }
     Ok(())
@@ -123,18 +129,7 @@ fn install_words<'a>(packages: &[&'a str]) -> Vec<&'a str> {
         .collect()
 }
 
-fn apt_get(shell: &Shell, words: &[&str]) -> Result<()> {
-    let as_root: &[&str] = if nix::unistd::geteuid().is_root() {
-        &[]
-    } else {
-        &["sudo"]
-    };
-    if !as_root.is_empty() && !Path::new("/usr/bin/sudo").exists() {
-        bail!(
-            "not root, and sudo is missing: run as root: apt-get {}",
-            words.join(" ")
-        );
-    }
+fn apt_get(shell: &Shell, as_root: &[&str], words: &[&str]) -> Result<()> {
     // stdout is for the command's own output: apt-get's goes to stderr.
     let script = "exec \"$@\" </dev/null >&2";
     cmd!(
