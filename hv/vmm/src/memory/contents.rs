@@ -135,16 +135,20 @@ impl Contents {
         self.size = self.size.max(end);
     }
 
-    /// Writes bytes; as many as there is room for.
+    /// Writes bytes; as many as there is room for, EFBIG if there is none below [`SIZE_MAX`].
     pub fn write(
         &mut self,
         offset: u64,
         bytes: &[u8],
         budget: &mut Budget,
     ) -> Result<usize, Errno> {
-        let mut done = 0;
+        let (room, mut done) = (SIZE_MAX.saturating_sub(offset), 0);
+        if room == 0 && !bytes.is_empty() {
+            return Err(Errno::EFBIG);
+        }
+        let bytes = &bytes[..room.min(bytes.len() as u64) as usize];
         while done < bytes.len() {
-            let at = offset.checked_add(done as u64).ok_or(Errno::EFBIG)?;
+            let at = offset + done as u64;
             let room = match self.page_mut(at, budget) {
                 Ok(room) => room,
                 Err(_) if done > 0 => break,

@@ -138,6 +138,20 @@ pub(super) fn sendfile(c: &mut Call<'_>) -> Answer {
     move_between(c, from, offset_at, to, 0, c.args[3])
 }
 
+/// The offset in the process's memory at this address (0 for none) leaves room for `count` bytes
+/// in 64 bits, and is not negative.
+fn check_offset(c: &mut Call<'_>, at: u64, count: u64) -> Result<(), Errno> {
+    if at == 0 {
+        return Ok(());
+    }
+    let offset = c.process.memory.read_u64(at)?;
+    offset.checked_add(count).ok_or(Errno::EOVERFLOW)?;
+    match i64::try_from(offset) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Errno::EINVAL),
+    }
+}
+
 pub(super) fn copy_file_range(c: &mut Call<'_>) -> Answer {
     let (from, to) = (c.file_index(0)?, c.file_index(2)?);
     let target = c.system.open.get(to)?;
@@ -150,7 +164,11 @@ pub(super) fn copy_file_range(c: &mut Call<'_>) -> Answer {
     if target.ino == c.system.open.get(from)?.ino {
         return Err(Errno::EINVAL.into());
     }
-    move_between(c, from, c.args[1], to, c.args[3], c.args[4])
+    let count = c.args[4];
+    for offset_at in [c.args[1], c.args[3]] {
+        check_offset(c, offset_at, count)?;
+    }
+    move_between(c, from, c.args[1], to, c.args[3], count)
 }
 
 /// Moves bytes from a file to an open file. Where an address of an offset is given, it is used

@@ -14,6 +14,8 @@ use spec::addr::Hpa;
 use std::collections::VecDeque;
 use std::vec::Vec;
 
+mod transfer;
+
 const SIZE: u64 = 4 << 20;
 /// Where the arguments of calls are kept.
 const ARGS: u64 = 0x10_0000;
