@@ -89,6 +89,7 @@ impl Signal {
                 | linux::SIGURG
                 | linux::SIGWINCH
                 | linux::SIGCONT
+                | linux::SIGSTOP
                 | linux::SIGTSTP
                 | linux::SIGTTIN
                 | linux::SIGTTOU

@@ -14,6 +14,7 @@ use spec::addr::Hpa;
 use std::collections::VecDeque;
 use std::vec::Vec;
 
+mod signal;
 mod transfer;
 
 const SIZE: u64 = 4 << 20;
