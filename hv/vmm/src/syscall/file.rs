@@ -1,6 +1,6 @@
 //! Reading, writing and seeking.
 
-use super::call::{Answer, Call};
+use super::call::{Answer, Break, Call};
 use super::open_files::{Device, Object};
 use super::record::u64_at;
 use super::transfer::COUNT_MAX;
@@ -57,11 +57,13 @@ fn pieces(c: &mut Call<'_>, step: impl Fn(&mut Call<'_>, u64, u64, u64) -> Answe
             return Err(Errno::EINVAL.into());
         }
         let length = length.min(COUNT_MAX - done);
+        if length == 0 {
+            continue;
+        }
         match step(c, base, length, done) {
-            _ if length == 0 => {}
             Ok(moved) if moved < length => return Ok(done + moved),
             Ok(moved) => done += moved,
-            Err(_) if done > 0 => return Ok(done),
+            Err(Break::Error(_) | Break::Block(_)) if done > 0 => return Ok(done),
             Err(error) => return Err(error),
         }
     }
@@ -232,7 +234,7 @@ fn move_bytes(c: &mut Call<'_>, ino: u64, start: u64, to: usize, count: u64) -> 
                     break;
                 }
             }
-            Err(_) if done > 0 => break,
+            Err(Break::Error(_) | Break::Block(_)) if done > 0 => break,
             Err(error) => return Err(error),
         }
     }

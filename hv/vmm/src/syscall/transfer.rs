@@ -13,7 +13,7 @@ pub(super) const COUNT_MAX: u64 = 0x7fff_f000;
 const BUFFER: usize = 512;
 
 /// Bytes moved so far; an error counts only if none were.
-fn so_far(done: u64, error: impl Into<Break>) -> Answer {
+fn so_far(done: u64, error: Errno) -> Answer {
     if done > 0 {
         Ok(done)
     } else {
@@ -88,6 +88,9 @@ impl Call<'_> {
     }
 
     fn read_terminal(&mut self, index: usize, to: u64, count: u64) -> Answer {
+        if count == 0 {
+            return Ok(0);
+        }
         if let Some(signal) = self.system.terminal.pump(self.kernel) {
             self.raise(signal)?;
         }
@@ -105,6 +108,9 @@ impl Call<'_> {
     }
 
     fn read_pipe(&mut self, index: usize, pipe: usize, to: u64, count: u64) -> Answer {
+        if count == 0 {
+            return Ok(0);
+        }
         let pipe = self.system.pipes.get(pipe).ok_or(Errno::EBADF)?;
         if pipe.bytes.is_empty() {
             return match pipe.writable {
@@ -230,6 +236,9 @@ impl Call<'_> {
     }
 
     fn write_pipe(&mut self, index: usize, pipe: usize, from: u64, count: u64) -> Answer {
+        if count == 0 {
+            return Ok(0);
+        }
         let room = self.pipe_room(pipe)?;
         let wanted = count as usize;
         if room == 0 || (wanted <= ATOMIC && room < wanted) {

@@ -60,3 +60,30 @@ fn a_file_ends_where_offsets_end() {
     let past = f.words(&[BEHIND_ZERO]);
     f.error(__NR_sendfile, &[to, from, past, 100], Errno::EINVAL);
 }
+
+#[test]
+fn no_bytes_are_moved_through_a_pipe_at_once() {
+    let mut f = Fixture::new();
+    assert_eq!(f.call(__NR_pipe2, &[OUT, 0]), 0);
+    assert_eq!(f.call(__NR_read, &[3, OUT, 0]), 0);
+    let nothing = f.words(&[OUT, 0]);
+    assert_eq!(f.call(__NR_readv, &[3, nothing, 1]), 0);
+    assert_eq!(f.call(__NR_write, &[4, ARGS, 65536]), 65536);
+    assert_eq!(f.call(__NR_write, &[4, ARGS, 0]), 0);
+    // Nor does who writes nothing learn that nobody reads.
+    f.call(__NR_close, &[3]);
+    assert_eq!(f.call(__NR_write, &[4, ARGS, 0]), 0);
+    assert_eq!(f.call(__NR_read, &[0, OUT, 0]), 0);
+}
+
+#[test]
+fn a_key_kills_also_in_the_middle_of_a_call() {
+    let mut f = Fixture::new();
+    f.kernel.has_input = true;
+    // So many lines that the interrupt key is looked at when the first is read.
+    f.kernel.typed.extend(b"\r".repeat(4095));
+    f.kernel.typed.push_back(3);
+    let pieces = f.words(&[OUT, 1, OUT, 1]);
+    let killed = Outcome::Kill(Signal::INT);
+    assert_eq!(f.outcome(__NR_readv, &[0, pieces, 2]), killed);
+}
