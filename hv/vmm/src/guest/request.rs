@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 /// The options that guests of every kind have.
-pub const COMMON: [&str; 2] = ["mem", "timeout"];
+pub const OF_EVERY_KIND: [&str; 2] = ["mem", "timeout"];
 
 /// One guest as it is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,13 +108,13 @@ impl Request {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Refuses options other than these and [`COMMON`].
+    /// Refuses options other than these and [`OF_EVERY_KIND`].
     pub fn allow_options(&self, own: &[&str]) -> Result<(), BadRequest> {
         let unknown = self
             .options
             .iter()
             .map(|(option, _)| option.as_str())
-            .find(|option| !own.contains(option) && !COMMON.contains(option));
+            .find(|option| !own.contains(option) && !OF_EVERY_KIND.contains(option));
         unknown.map_or(Ok(()), |option| {
             Err(BadRequest::UnknownOption(option.into()))
         })
