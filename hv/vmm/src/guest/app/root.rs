@@ -59,9 +59,13 @@ fn add(
     let shared = !is_directory && entry.links > 1;
     if let (true, Some(&ino)) = (shared, links.get(&key)) {
         files.link(ino, &spot, now)?;
-        // Only one of the names carries the bytes, in most archives the last.
-        if !entry.data.is_empty() {
-            let inode = files.inode_mut(ino)?;
+        let inode = files.inode_mut(ino)?;
+        if inode.mode & S_IFMT != entry.mode & S_IFMT {
+            return Err(Errno::EINVAL);
+        }
+        // Only one of a file's names carries the bytes, in most archives the last; a symbolic
+        // link's target is with each of its names.
+        if entry.mode & S_IFMT == S_IFREG && !entry.data.is_empty() {
             inode.kind = Kind::File(Contents::borrowed(entry.data));
             inode.touch(modified(entry));
         }

@@ -50,3 +50,26 @@ fn archives_that_contradict_themselves_are_refused() {
     let no_type = unpacked(|to| add(to, "a", 0o644, 1, 1, b"x"));
     assert_eq!(no_type.err(), Some(LoadError::Archive(Errno::EINVAL)));
 }
+
+#[test]
+fn only_names_of_files_share_their_bytes() {
+    let files = unpacked(|to| {
+        add(to, "a", 0o120777, 1, 2, b"target");
+        add(to, "b", 0o120777, 1, 2, b"target");
+        add(to, "target", 0o100644, 2, 1, b"bytes");
+    })
+    .unwrap();
+    let link = files.resolve(ROOT, b"/b", false).unwrap();
+    assert_eq!(files.resolve(ROOT, b"/a", false), Ok(link));
+    let inode = files.inode(link).unwrap();
+    assert!(matches!(&inode.kind, Kind::Link(to) if to == b"target"));
+    assert_eq!(
+        files.resolve(ROOT, b"/b", true),
+        files.resolve(ROOT, b"/target", true)
+    );
+    let two_types = unpacked(|to| {
+        add(to, "a", 0o100644, 1, 2, b"");
+        add(to, "b", 0o120777, 1, 2, b"a");
+    });
+    assert_eq!(two_types.err(), Some(LoadError::Archive(Errno::EINVAL)));
+}
