@@ -12,7 +12,8 @@ use ::elf::segment::{ProgramHeader, SegmentTable};
 use alloc::vec::Vec;
 use spec::addr::PAGE_SIZE;
 
-use crate::memory::address_space::{Protection, USER_END, USER_START};
+use super::layout::STACK_TOP;
+use crate::memory::address_space::{Protection, STACK_MAX, USER_END, USER_START};
 
 /// Where a static-pie program is loaded (two thirds of the address space, as Linux does).
 const PIE_BASE: u64 = 0x5555_5555_4000;
@@ -292,6 +293,9 @@ fn segment_address(row: &ProgramHeader, base: u64) -> Result<u64, &'static str> 
         .ok_or("its size is absurd")?;
     if address < USER_START || end > USER_END || row.p_memsz > SPAN_MAX {
         return Err("it lies outside of what a process can use");
+    }
+    if end > STACK_TOP - STACK_MAX {
+        return Err("it lies where the stack is");
     }
     Ok(address)
 }

@@ -1,7 +1,10 @@
 use super::elf::tests::program;
 use super::*;
+use crate::memory::address_space::STACK_MAX;
 use crate::memory::table::{LongMode, walk};
 use crate::memory::testing::VecMemory;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
 use spec::addr::{Hpa, L1Gpa};
 
 const SIZE: u64 = 4 << 20;
@@ -76,4 +79,41 @@ fn page_fault_error_codes_are_understood() {
     assert_eq!(fault_access(4), Access::Read);
     assert_eq!(fault_access(7), Access::Write);
     assert_eq!(fault_access(0x14), Access::Fetch);
+}
+
+/// What the headers of the second segment may say: addresses at every edge among them.
+fn changes() -> impl Strategy<Value = (u64, u64, u64, Vec<(usize, u8)>)> {
+    let edge = prop_oneof![
+        Just(layout::STACK_TOP),
+        Just(layout::STACK_TOP - STACK_MAX),
+        Just(0x1_0000),
+        Just(0x40_1000),
+        Just(0x7fff_ffff_f000),
+        any::<u64>(),
+    ];
+    let size = prop_oneof![0u64..0x4000, Just(STACK_MAX), any::<u64>()];
+    let bytes = prop::collection::vec((0usize..120, any::<u8>()), 0..3);
+    (edge, 0u64..0x8000, size, bytes)
+}
+
+#[test]
+fn any_headers_are_refused_or_loaded() {
+    let ram = ram(SIZE);
+    let mut runner = TestRunner::new(Config::with_cases(2000));
+    let loads = |(edge, before, size, bytes): (u64, u64, u64, Vec<(usize, u8)>)| {
+        let mut file = program(&[0xf4; 16]);
+        let at = edge.wrapping_sub(before & !0xfff);
+        file[120 + 16..120 + 24].copy_from_slice(&at.to_le_bytes());
+        file[120 + 40..120 + 48].copy_from_slice(&size.to_le_bytes());
+        for (at, byte) in bytes {
+            file[at] = byte;
+        }
+        let Ok(mut app) = load(&start(file.leak()), ram) else {
+            return Ok(());
+        };
+        // What `load` put on the stack is what the program finds.
+        prop_assert_eq!(app.process.memory.read_u64(app.entry.rsp), Ok(1));
+        Ok(())
+    };
+    runner.run(&changes(), loads).unwrap();
 }

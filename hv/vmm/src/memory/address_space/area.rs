@@ -199,6 +199,7 @@ impl Areas {
 
     /// Adds an area where none is, joined with its neighbours where they are alike.
     pub fn insert(&mut self, mut area: Area) {
+        debug_assert!(self.within(area.start..area.end).next().is_none());
         if let Some((&start, before)) = self.0.range(..area.start).next_back()
             && area.continues(before)
         {

@@ -105,10 +105,14 @@ impl AddressSpace {
         self.areas.within(range).next().is_none()
     }
 
-    /// Adds the stack below `top`.
+    /// Adds the stack below `top`, if nothing lies there.
     pub fn map_stack(&mut self, top: u64, size: u64) -> Result<(), Errno> {
+        let start = top.checked_sub(size).ok_or(Errno::ENOMEM)?;
+        if !self.is_free(start..top) {
+            return Err(Errno::ENOMEM);
+        }
         self.add(Area {
-            start: top - size,
+            start,
             end: top,
             protection: Protection::READ_WRITE,
             backing: Backing::Zero,

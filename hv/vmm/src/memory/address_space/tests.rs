@@ -138,6 +138,8 @@ fn the_heap_and_the_stack_grow() {
     let top = 0x7fff_ffff_e000;
     space.map_stack(top, 2 * PAGE_SIZE).unwrap();
     space.write(top - 0x10_0000, b"deep").unwrap();
+    let twice = space.map_stack(top - PAGE_SIZE, 2 * PAGE_SIZE);
+    assert_eq!(twice, Err(Errno::ENOMEM));
     let below = top - STACK_MAX - PAGE_SIZE;
     assert_eq!(space.fault(below, Access::Write), Err(Fault::Segv));
 }

@@ -80,6 +80,10 @@ fn each_fault_has_its_own_error() {
     assert!(bad(64 + 47, &[255]), "absurd size");
     assert!(bad(64 + 18, &[0]), "page zero");
     assert!(bad(120 + 16, &[0, 0, 0x40]), "overlap");
+    let on_the_stack = (STACK_TOP - STACK_MAX).to_le_bytes();
+    assert!(bad(120 + 16, &on_the_stack), "where the stack may grow");
+    let below_it = (STACK_TOP - STACK_MAX - PAGE_SIZE).to_le_bytes();
+    assert!(changed(120 + 16, &below_it).is_ok());
 }
 
 #[test]
@@ -110,14 +114,14 @@ fn check(file: &[u8]) {
     let mut end = USER_START;
     for segment in &program.segments {
         assert!(segment.file.end <= file.len() && segment.file.len() as u64 <= segment.size);
-        assert!(segment.address >= end && segment.end() <= USER_END);
+        assert!(segment.address >= end && segment.end() <= STACK_TOP - STACK_MAX);
         assert_eq!(
             segment.address % PAGE_SIZE,
             segment.file.start as u64 % PAGE_SIZE
         );
         end = segment.end();
     }
-    assert!(program.end() <= USER_END && program.end() >= program.entry);
+    assert!(program.end() <= STACK_TOP - STACK_MAX && program.end() >= program.entry);
 }
 
 proptest! {
