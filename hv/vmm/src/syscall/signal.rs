@@ -5,6 +5,7 @@ use super::call::{Answer, Break, Call};
 use super::record::{Record, u64_at};
 use super::signals::{COUNT, Signal};
 use super::state::Action;
+use super::unknown::SIGNALS;
 use crate::errno::Errno;
 use linux_raw_sys::general::{SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK, SS_AUTODISARM, SS_DISABLE};
 
@@ -26,9 +27,11 @@ impl Call<'_> {
             return Ok(());
         }
         if handler > IGNORE {
-            let guest = self.kernel.guest_number();
-            let name = signal.name();
-            log::warn!("guest {guest}: the handler of {name} is not called: not supported yet");
+            let (guest, name) = (self.kernel.guest_number(), signal.name());
+            let number = SIGNALS + u64::from(signal.0);
+            if self.system.warned.first_time(number) {
+                log::warn!("guest {guest}: the handler of {name} is not called: not supported yet");
+            }
             if signal.is_harmless() {
                 return Ok(());
             }

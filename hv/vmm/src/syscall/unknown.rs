@@ -8,13 +8,16 @@ use linux_raw_sys::general::*;
 /// After so many different numbers nothing more is said.
 const LINES_MAX: usize = 64;
 
-/// The numbers that were complained about.
+/// In [`Warned`], what is added to the number of a signal.
+pub(super) const SIGNALS: u64 = 1 << 32;
+
+/// The numbers that were complained about: of system calls, and of signals after [`SIGNALS`].
 #[derive(Debug, Default)]
 pub(super) struct Warned(Vec<u64>);
 
 impl Warned {
     /// Whether this is the first time, and something is to be said.
-    fn first_time(&mut self, number: u64) -> bool {
+    pub(super) fn first_time(&mut self, number: u64) -> bool {
         let new = self.0.len() < LINES_MAX && !self.0.contains(&number);
         if new {
             self.0.push(number);
