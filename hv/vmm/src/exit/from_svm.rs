@@ -159,12 +159,7 @@ fn classify(record: &SvmRecord) -> (Kind, Detail) {
         ExitCode::MWAIT | ExitCode::MWAIT_ARMED => Kind::Mwait,
         ExitCode::PAUSE => Kind::Pause,
         ExitCode::RDPMC => Kind::Rdpmc,
-        ExitCode::RDPRU
-        | ExitCode::INVPCID
-        | ExitCode::MCOMMIT
-        | ExitCode::INVLPGB
-        | ExitCode::INVLPGB_ILLEGAL
-        | ExitCode::TLBSYNC => Kind::Hidden,
+        code if is_hidden(code) => Kind::Hidden,
         ExitCode::TASK_SWITCH => return (Kind::TaskSwitch, task_switch(record)),
         ExitCode::SHUTDOWN => Kind::TripleFault,
         ExitCode::INIT => Kind::Init,
@@ -178,6 +173,19 @@ fn classify(record: &SvmRecord) -> (Kind, Detail) {
         code => return in_range(code, record),
     };
     (kind, Detail::None)
+}
+
+/// The instructions that CPUID hides.
+fn is_hidden(code: ExitCode) -> bool {
+    matches!(
+        code,
+        ExitCode::RDPRU
+            | ExitCode::INVPCID
+            | ExitCode::MCOMMIT
+            | ExitCode::INVLPGB
+            | ExitCode::INVLPGB_ILLEGAL
+            | ExitCode::TLBSYNC
+    )
 }
 
 /// The codes that come in ranges, and the rest.

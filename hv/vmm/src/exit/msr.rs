@@ -100,12 +100,7 @@ fn set(v: &mut Vcpu, msr: Msr, value: u64) -> Result<(), Refused> {
         Msr::IA32_APIC_BASE => return v.lapic.set_base(value).map_err(|_| Refused),
         Msr(FIRST_X2APIC..=LAST_X2APIC) => return x2apic_write(v, msr, value),
         Msr::IA32_TSC_DEADLINE => set_tsc_deadline(v, value),
-        Msr::IA32_TIME_STAMP_COUNTER => {
-            let deadline = tsc_deadline(v);
-            v.msrs.tsc_offset = value.wrapping_sub(v.host.machine.now());
-            v.engine.set_tsc_offset(v.msrs.tsc_offset);
-            set_tsc_deadline(v, deadline);
-        }
+        Msr::IA32_TIME_STAMP_COUNTER => set_tsc(v, value),
         Msr::IA32_PAT => store_if(is_pat(value), || v.engine.set_reg(Reg::Pat, value))?,
         Msr::IA32_MTRR_DEF_TYPE => {
             store_if(is_mtrr_default_type(value), || {
@@ -134,6 +129,14 @@ fn set(v: &mut Vcpu, msr: Msr, value: u64) -> Result<(), Refused> {
         }
     }
     Ok(())
+}
+
+/// The deadline is a value of the counter, and stays that value.
+fn set_tsc(v: &mut Vcpu, value: u64) {
+    let deadline = tsc_deadline(v);
+    v.msrs.tsc_offset = value.wrapping_sub(v.host.machine.now());
+    v.engine.set_tsc_offset(v.msrs.tsc_offset);
+    set_tsc_deadline(v, deadline);
 }
 
 fn store_if(valid: bool, store: impl FnOnce()) -> Result<(), Refused> {
