@@ -6,9 +6,12 @@ use crate::errno::Errno;
 use crate::memory::address_space::{AddressSpace, Backing, Place, Protection};
 use crate::memory::contents::Contents;
 use linux_raw_sys::general::{
-    MADV_DONTNEED, MADV_FREE, MAP_ANONYMOUS, MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_PRIVATE,
-    MAP_SHARED, MAP_SHARED_VALIDATE, MAP_TYPE, MREMAP_FIXED, MREMAP_MAYMOVE, PROT_EXEC, PROT_READ,
-    PROT_WRITE,
+    MADV_COLD, MADV_DODUMP, MADV_DOFORK, MADV_DONTDUMP, MADV_DONTFORK, MADV_DONTNEED,
+    MADV_DONTNEED_LOCKED, MADV_FREE, MADV_HUGEPAGE, MADV_KEEPONFORK, MADV_MERGEABLE,
+    MADV_NOHUGEPAGE, MADV_NORMAL, MADV_PAGEOUT, MADV_RANDOM, MADV_SEQUENTIAL, MADV_UNMERGEABLE,
+    MADV_WILLNEED, MADV_WIPEONFORK, MAP_ANONYMOUS, MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_PRIVATE,
+    MAP_SHARED, MAP_SHARED_VALIDATE, MAP_TYPE, MREMAP_FIXED, MREMAP_MAYMOVE, PROT_EXEC,
+    PROT_GROWSDOWN, PROT_READ, PROT_SEM, PROT_WRITE,
 };
 use spec::addr::PAGE_SIZE;
 
@@ -80,8 +83,14 @@ fn map_file(
         let backing = Backing::Bytes { data, at: 0 };
         return Ok(memory.map(place, length, protection, backing)?);
     }
-    let at = memory.map(place, length, protection, Backing::Zero)?;
-    copy_in(memory, at, contents, offset, length)?;
+    let rest = contents.size().saturating_sub(offset);
+    // Whole pages, of the mapping as of the file.
+    let end = rest.min(length).next_multiple_of(PAGE_SIZE);
+    let at = memory.map(place, length, protection, Backing::Copied { end })?;
+    if let Err(error) = copy_in(memory, at, contents, offset, end) {
+        memory.unmap(at, length)?;
+        return Err(error.into());
+    }
     Ok(at)
 }
 
@@ -111,8 +120,21 @@ pub(super) fn munmap(c: &mut Call<'_>) -> Answer {
 }
 
 pub(super) fn mprotect(c: &mut Call<'_>) -> Answer {
-    let [at, length, bits, ..] = c.args;
-    c.process.memory.protect(at, length, protection(bits))?;
+    let [mut at, mut length, bits, ..] = c.args;
+    let known = PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM | PROT_GROWSDOWN;
+    if length > 0 && bits & !u64::from(known) != 0 {
+        return Err(Errno::EINVAL.into());
+    }
+    let memory = &mut c.process.memory;
+    if length > 0 && bits & u64::from(PROT_GROWSDOWN) != 0 {
+        let start = memory
+            .stack_start(at)
+            .filter(|_| at.is_multiple_of(PAGE_SIZE))
+            .ok_or(Errno::EINVAL)?;
+        length = length.saturating_add(at - start);
+        at = start;
+    }
+    memory.protect(at, length, protection(bits))?;
     Ok(0)
 }
 
@@ -130,8 +152,15 @@ pub(super) fn mremap(c: &mut Call<'_>) -> Answer {
 
 pub(super) fn madvise(c: &mut Call<'_>) -> Answer {
     let [at, length, ..] = c.args;
-    if matches!(c.uint(2), MADV_DONTNEED | MADV_FREE) {
-        c.process.memory.discard(at, length)?;
+    let memory = &mut c.process.memory;
+    match c.args[2] as u32 {
+        MADV_DONTNEED | MADV_DONTNEED_LOCKED | MADV_FREE => memory.discard(at, length)?,
+        // What is advised for forking, merging, dumping, swapping or reading ahead: none of it is.
+        MADV_NORMAL | MADV_RANDOM | MADV_SEQUENTIAL | MADV_WILLNEED | MADV_DONTFORK
+        | MADV_DOFORK | MADV_WIPEONFORK | MADV_KEEPONFORK | MADV_MERGEABLE | MADV_UNMERGEABLE
+        | MADV_HUGEPAGE | MADV_NOHUGEPAGE | MADV_DONTDUMP | MADV_DODUMP | MADV_COLD
+        | MADV_PAGEOUT => memory.check_mapped(at, length)?,
+        _ => return Err(Errno::EINVAL.into()),
     }
     Ok(0)
 }

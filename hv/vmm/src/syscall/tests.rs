@@ -4,8 +4,9 @@ use super::signals::exception_signal;
 use super::table::dispatch;
 use super::*;
 use crate::errno::Errno;
-use crate::file_system::{FileSystem, ROOT, Time};
-use crate::memory::address_space::{Backing, Place, Protection};
+use crate::file_system::{FileSystem, Kind, ROOT, Time};
+use crate::memory::address_space::{Access, Backing, Fault, Place, Protection};
+use crate::memory::contents::Contents;
 use crate::memory::testing::VecMemory;
 use crate::memory::{AddressSpace, Frames, GuestRam};
 use linux_raw_sys::general::*;
@@ -14,6 +15,7 @@ use spec::addr::Hpa;
 use std::collections::VecDeque;
 use std::vec::Vec;
 
+mod memory;
 mod signal;
 mod transfer;
 

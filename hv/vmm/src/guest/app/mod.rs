@@ -169,7 +169,7 @@ fn map_segment(
     let data = if segment.file.is_empty() { &[] } else { data };
     let data_end = start + (data.len() as u64).next_multiple_of(PAGE_SIZE);
     if !data.is_empty() {
-        let backing = Backing::Bytes { data, at: start };
+        let backing = Backing::Bytes { data, at: 0 };
         memory.map(
             Place::Fixed(start),
             data_end - start,

@@ -60,6 +60,12 @@ pub enum Backing {
         /// The page-aligned address of the first one.
         at: u64,
     },
+    /// A file whose bytes were copied there when it was mapped. They cannot come again, so that
+    /// these pages are kept until they are unmapped; beyond there is nothing (SIGBUS).
+    Copied {
+        /// The page-aligned address behind the last of them.
+        end: u64,
+    },
 }
 
 impl Backing {
@@ -69,6 +75,9 @@ impl Backing {
             Self::Bytes { data, at } => Self::Bytes {
                 data,
                 at: at.wrapping_add(by),
+            },
+            Self::Copied { end } => Self::Copied {
+                end: end.wrapping_add(by),
             },
         }
     }

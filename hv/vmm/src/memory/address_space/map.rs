@@ -37,8 +37,7 @@ fn user_range(start: u64, length: u64, outside: Errno) -> Result<Range<u64>, Err
 }
 
 impl AddressSpace {
-    /// Adds an area, and returns where. A [`Backing::Bytes`] is placed so that its first byte
-    /// lies at the area's start.
+    /// Adds an area, and returns where. Addresses in the backing count from the area's start.
     pub fn map(
         &mut self,
         place: Place,
@@ -54,17 +53,13 @@ impl AddressSpace {
         if let Place::Fixed(_) = place {
             self.unmap(start, length)?;
         }
-        let backing = match backing {
-            Backing::Zero => Backing::Zero,
-            Backing::Bytes { data, .. } => Backing::Bytes { data, at: start },
-        };
         self.add(Area {
             start,
             end: start + length,
             protection,
-            backing,
+            backing: backing.moved(start),
             grows_down: false,
-            charged: protection.any(),
+            charged: protection.any() || matches!(backing, Backing::Copied { .. }),
         })?;
         Ok(start)
     }
@@ -147,10 +142,19 @@ impl AddressSpace {
         }
     }
 
-    /// Frees the pages of a range (MADV_DONTNEED).
+    /// Frees the pages of a range (MADV_DONTNEED), but those that could not come anew.
     pub fn discard(&mut self, start: u64, length: u64) -> Result<(), Errno> {
         let range = user_range(start, length, Errno::ENOMEM)?;
-        self.release(range.start, range.end);
+        let mut at = range.start;
+        while at < range.end {
+            let Some(area) = self.areas.within(at..range.end).next() else {
+                break;
+            };
+            if !matches!(area.backing, Backing::Copied { .. }) {
+                self.release(area.start, area.end);
+            }
+            at = area.end;
+        }
         self.check_mapped(start, length)
     }
 
@@ -333,6 +337,13 @@ impl AddressSpace {
             true => Ok(()),
             false => Err(Errno::ENOMEM),
         }
+    }
+
+    /// Where the stack that holds this address begins today.
+    #[must_use]
+    pub fn stack_start(&self, at: u64) -> Option<u64> {
+        let area = self.areas.find(at)?;
+        area.grows_down.then_some(area.start)
     }
 
     /// Whether the page at this address is present.

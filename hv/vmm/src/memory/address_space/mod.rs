@@ -178,7 +178,7 @@ impl AddressSpace {
     /// The neighbours of a page that was touched will be touched too; each spares an exit.
     fn populate_around(&mut self, area: &Area, page: u64) {
         let around = match area.backing {
-            Backing::Zero => ZERO_AROUND,
+            Backing::Zero | Backing::Copied { .. } => ZERO_AROUND,
             Backing::Bytes { .. } => FILE_AROUND,
         } * PAGE_SIZE;
         let start = page & !(around - 1);
@@ -194,6 +194,8 @@ impl AddressSpace {
     fn populate(&mut self, area: &Area, page: u64) -> Result<(), Fault> {
         let bytes = match area.backing {
             Backing::Zero => &[][..],
+            Backing::Copied { end } if page < end => &[],
+            Backing::Copied { .. } => return Err(Fault::Bus),
             Backing::Bytes { data, at } => {
                 let start = usize::try_from(page.wrapping_sub(at)).unwrap_or(usize::MAX);
                 let rest = data.get(start..).unwrap_or_default();
