@@ -24,6 +24,8 @@ pub enum Break {
     /// It cannot be done yet: run it again when there is input or the time-stamp counter has
     /// reached this.
     Block(Option<u64>),
+    /// It is not done yet, and others have their turn: run it again.
+    Again,
 }
 
 impl From<Errno> for Break {
@@ -44,6 +46,8 @@ pub enum Outcome {
     Kill(Signal),
     /// Run the instruction again, at the latest when the time-stamp counter reaches this.
     Block(Option<u64>),
+    /// Run the instruction again, when others had their turn.
+    Again,
 }
 
 /// One system call.

@@ -2,22 +2,51 @@
 
 use super::call::{Answer, Break, Call};
 use super::open_files::{Device, Object};
+use super::progress::{CONSOLE_STEP, Piece, STEP, Short};
 use super::record::u64_at;
 use super::transfer::COUNT_MAX;
 use crate::errno::Errno;
+use alloc::vec::Vec;
 use linux_raw_sys::general::{O_APPEND, SEEK_CUR, SEEK_DATA, SEEK_END, SEEK_HOLE, SEEK_SET};
 
 /// How many pieces readv and writev take (IOV_MAX).
 const PIECES_MAX: u64 = 1024;
 
+/// Moves what a call's buffer takes. An empty one is only looked at: what is behind the descriptor says what is wrong.
+fn whole(
+    c: &mut Call<'_>,
+    step: u64,
+    short: Short,
+    move_some: impl Fn(&mut Call<'_>, u64, u64, u64) -> Answer,
+) -> Answer {
+    let piece = (c.args[1], c.args[2]);
+    match piece {
+        (at, 0) => move_some(c, at, 0, 0),
+        _ => c.move_pieces(&[piece], step, short, move_some),
+    }
+}
+
+/// How many bytes are written to this open file in one step.
+fn write_step(c: &Call<'_>, file: usize) -> Result<u64, Errno> {
+    Ok(match c.system.open.get(file)?.object {
+        Object::Device(Device::Terminal) => CONSOLE_STEP,
+        _ => STEP,
+    })
+}
+
 pub(super) fn read(c: &mut Call<'_>) -> Answer {
     let file = c.file_index(0)?;
-    c.read_file(file, c.args[1], c.args[2], None)
+    whole(c, STEP, Short::Ends, |c, at, count, _| {
+        c.read_file(file, at, count, None)
+    })
 }
 
 pub(super) fn write(c: &mut Call<'_>) -> Answer {
     let file = c.file_index(0)?;
-    c.write_file(file, c.args[1], c.args[2], None)
+    let step = write_step(c, file)?;
+    whole(c, step, Short::GoesOn, |c, at, count, _| {
+        c.write_file(file, at, count, None)
+    })
 }
 
 /// The position of pread64 and pwrite64.
@@ -30,75 +59,73 @@ fn position(c: &Call<'_>) -> Result<u64, Errno> {
 }
 
 pub(super) fn pread64(c: &mut Call<'_>) -> Answer {
-    let position = position(c)?;
-    let file = c.file_index(0)?;
-    c.read_file(file, c.args[1], c.args[2], Some(position))
+    let (position, file) = (position(c)?, c.file_index(0)?);
+    whole(c, STEP, Short::Ends, |c, at, count, done| {
+        c.read_file(file, at, count, Some(position.saturating_add(done)))
+    })
 }
 
 pub(super) fn pwrite64(c: &mut Call<'_>) -> Answer {
-    let position = position(c)?;
-    let file = c.file_index(0)?;
-    c.write_file(file, c.args[1], c.args[2], Some(position))
+    let (position, file) = (position(c)?, c.file_index(0)?);
+    whole(c, STEP, Short::GoesOn, |c, at, count, done| {
+        c.write_file(file, at, count, Some(position.saturating_add(done)))
+    })
 }
 
-/// Does `step` for each piece, until one is not moved whole: with its address, its length, and how
-/// much was moved before it.
-fn pieces(c: &mut Call<'_>, step: impl Fn(&mut Call<'_>, u64, u64, u64) -> Answer) -> Answer {
+/// The pieces of readv and writev.
+fn pieces(c: &mut Call<'_>) -> Result<Vec<Piece>, Errno> {
     let (list, count) = (c.args[1], c.args[2]);
     if count > PIECES_MAX {
-        return Err(Errno::EINVAL.into());
+        return Err(Errno::EINVAL);
     }
-    let mut done = 0;
-    for piece in 0..count {
-        let at = list.wrapping_add(piece * 16);
+    let mut pieces = Vec::new();
+    let room = pieces.try_reserve_exact(count as usize);
+    room.map_err(|_| Errno::ENOMEM)?;
+    for index in 0..count {
+        let at = list.wrapping_add(index * 16);
         let piece: [u8; 16] = c.process.memory.read_array(at)?;
         let (base, length) = (u64_at(&piece, 0), u64_at(&piece, 8));
         if length > i64::MAX as u64 {
-            return Err(Errno::EINVAL.into());
+            return Err(Errno::EINVAL);
         }
-        let length = length.min(COUNT_MAX - done);
-        if length == 0 {
-            continue;
-        }
-        match step(c, base, length, done) {
-            Ok(moved) if moved < length => return Ok(done + moved),
-            Ok(moved) => done += moved,
-            Err(Break::Error(_) | Break::Block(_)) if done > 0 => return Ok(done),
-            Err(error) => return Err(error),
-        }
+        pieces.push((base, length));
     }
-    Ok(done)
+    Ok(pieces)
 }
 
 pub(super) fn readv(c: &mut Call<'_>) -> Answer {
     let file = c.file_index(0)?;
     c.system.open.get(file)?.check_readable()?;
-    pieces(c, |c, base, length, _| {
-        c.read_file(file, base, length, None)
+    let pieces = pieces(c)?;
+    c.move_pieces(&pieces, STEP, Short::Ends, |c, at, count, _| {
+        c.read_file(file, at, count, None)
     })
 }
 
 pub(super) fn writev(c: &mut Call<'_>) -> Answer {
     let file = c.file_index(0)?;
     c.system.open.get(file)?.check_writable()?;
-    pieces(c, |c, base, length, _| {
-        c.write_file(file, base, length, None)
+    let (pieces, step) = (pieces(c)?, write_step(c, file)?);
+    c.move_pieces(&pieces, step, Short::GoesOn, |c, at, count, _| {
+        c.write_file(file, at, count, None)
     })
 }
 
 pub(super) fn preadv(c: &mut Call<'_>) -> Answer {
     let (position, file) = (position(c)?, c.file_index(0)?);
     c.system.open.get(file)?.check_readable()?;
-    pieces(c, |c, base, length, done| {
-        c.read_file(file, base, length, Some(position.saturating_add(done)))
+    let pieces = pieces(c)?;
+    c.move_pieces(&pieces, STEP, Short::Ends, |c, at, count, done| {
+        c.read_file(file, at, count, Some(position.saturating_add(done)))
     })
 }
 
 pub(super) fn pwritev(c: &mut Call<'_>) -> Answer {
     let (position, file) = (position(c)?, c.file_index(0)?);
     c.system.open.get(file)?.check_writable()?;
-    pieces(c, |c, base, length, done| {
-        c.write_file(file, base, length, Some(position.saturating_add(done)))
+    let pieces = pieces(c)?;
+    c.move_pieces(&pieces, STEP, Short::GoesOn, |c, at, count, done| {
+        c.write_file(file, at, count, Some(position.saturating_add(done)))
     })
 }
 
@@ -196,19 +223,30 @@ fn move_between(
     if to_at != 0 {
         c.system.open.get_mut(to)?.offset = c.process.memory.read_u64(to_at)?;
     }
-    let moved = move_bytes(c, ino, start, to, count.min(COUNT_MAX));
+    let before = c.progress();
+    let left = count.min(COUNT_MAX).saturating_sub(before);
+    let step = write_step(c, to)?.min(left);
+    let moved = move_bytes(c, ino, start, to, step);
     let to_offset = c.system.open.get(to)?.offset;
     if to_at != 0 {
         c.system.open.get_mut(to)?.offset = own_offset;
         c.process.memory.write(to_at, &to_offset.to_le_bytes())?;
     }
-    let end = start + moved?;
+    let end = match moved {
+        Ok(moved) => start + moved,
+        Err(Break::Error(_) | Break::Block(_)) if before > 0 => return Ok(before),
+        Err(why) => return Err(why),
+    };
     if from_at != 0 {
         c.process.memory.write(from_at, &end.to_le_bytes())?;
     } else {
         c.system.open.get_mut(from)?.offset = end;
     }
-    Ok(end - start)
+    let moved = end - start;
+    match moved == step && moved < left {
+        true => Err(c.cut(before + moved)),
+        false => Ok(before + moved),
+    }
 }
 
 fn move_bytes(c: &mut Call<'_>, ino: u64, start: u64, to: usize, count: u64) -> Answer {

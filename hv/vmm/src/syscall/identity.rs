@@ -1,6 +1,8 @@
 //! Who the process is and what it runs on: users, uname, sysinfo, random numbers.
 
 use super::call::{Answer, Call, SECOND};
+use super::open_files::Device;
+use super::progress::{STEP, Short};
 use super::record::Record;
 use super::state::Identity;
 use crate::errno::Errno;
@@ -46,17 +48,9 @@ pub(super) fn getrandom(c: &mut Call<'_>) -> Answer {
     if c.uint(2) & !7 != 0 {
         return Err(Errno::EINVAL.into());
     }
-    let count = count.min(super::transfer::COUNT_MAX);
-    let (mut done, mut buffer) = (0, [0; 256]);
-    while done < count {
-        let part = (count - done).min(256) as usize;
-        c.system.random.fill(&mut buffer[..part]);
-        c.process
-            .memory
-            .write(at.wrapping_add(done), &buffer[..part])?;
-        done += part as u64;
-    }
-    Ok(done)
+    c.move_pieces(&[(at, count)], STEP, Short::Ends, |c, at, count, _| {
+        c.read_device(Device::Random, at, count)
+    })
 }
 
 pub(super) fn getuid(c: &mut Call<'_>) -> Answer {

@@ -171,15 +171,23 @@ pub(super) fn msync(c: &mut Call<'_>) -> Answer {
     Ok(0)
 }
 
+/// How many pages mincore looks at in one step.
+const MINCORE_STEP: u64 = 4096;
+
 pub(super) fn mincore(c: &mut Call<'_>) -> Answer {
     let [at, length, to, ..] = c.args;
     c.process.memory.check_mapped(at, length)?;
-    for page in 0..length.div_ceil(PAGE_SIZE) {
+    let (first, pages) = (c.progress(), length.div_ceil(PAGE_SIZE));
+    let end = pages.min(first + MINCORE_STEP);
+    for page in first..end {
         let present = c.process.memory.is_present(at + page * PAGE_SIZE);
         let result = [u8::from(present)];
         c.process.memory.write(to.wrapping_add(page), &result)?;
     }
-    Ok(0)
+    match end < pages {
+        true => Err(c.cut(end)),
+        false => Ok(0),
+    }
 }
 
 pub(super) fn brk(c: &mut Call<'_>) -> Answer {

@@ -24,6 +24,7 @@ mod memory;
 mod path;
 mod poll;
 mod process;
+mod progress;
 mod signal;
 mod stat;
 mod terminal;

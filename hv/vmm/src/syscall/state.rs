@@ -155,6 +155,9 @@ pub struct Thread {
     pub restartable: Option<(u64, u32, u32)>,
     /// While a call blocks: until when, if it does not wait for ever.
     pub deadline: Option<Option<u64>>,
+    /// What a call that is cut into steps has done so far, most often bytes; 0 between calls. Who lets the thread do
+    /// something else before the call is made again takes this as the call's value.
+    pub progress: u64,
 }
 
 impl Thread {
@@ -174,6 +177,7 @@ impl Thread {
             alternate_stack: (0, linux_raw_sys::general::SS_DISABLE, 0),
             restartable: None,
             deadline: None,
+            progress: 0,
         }
     }
 }

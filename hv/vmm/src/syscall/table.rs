@@ -212,9 +212,13 @@ pub fn dispatch(c: &mut Call<'_>) -> Outcome {
     }
     match answer {
         Ok(value) => Outcome::Return(value),
-        Err(Break::Error(error)) => Outcome::Return(error.rax()),
+        Err(Break::Error(error)) => {
+            c.thread.progress = 0;
+            Outcome::Return(error.rax())
+        }
         Err(Break::Exit(status)) => Outcome::Exit(status),
         Err(Break::Kill(signal)) => Outcome::Kill(signal),
         Err(Break::Block(deadline)) => Outcome::Block(deadline),
+        Err(Break::Again) => Outcome::Again,
     }
 }

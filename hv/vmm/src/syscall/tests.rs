@@ -16,6 +16,7 @@ use std::collections::VecDeque;
 use std::vec::Vec;
 
 mod memory;
+mod progress;
 mod signal;
 mod transfer;
 
@@ -118,9 +119,12 @@ impl Fixture {
 
     /// What the call returns, as C sees it.
     fn call(&mut self, number: u32, args: &[u64]) -> i64 {
-        match self.outcome(number, args) {
-            Outcome::Return(value) => value as i64,
-            other => panic!("{other:?}"),
+        loop {
+            match self.outcome(number, args) {
+                Outcome::Again => {}
+                Outcome::Return(value) => return value as i64,
+                other => panic!("{other:?}"),
+            }
         }
     }
 

@@ -68,7 +68,7 @@ impl Call<'_> {
         Ok(done)
     }
 
-    fn read_device(&mut self, device: Device, to: u64, count: u64) -> Answer {
+    pub(super) fn read_device(&mut self, device: Device, to: u64, count: u64) -> Answer {
         if device == Device::Null {
             return Ok(0);
         }

@@ -196,6 +196,7 @@ fn conclude(outcome: Outcome, gprs: &mut Gprs) -> Verdict {
         Outcome::Exit(status) => Verdict::Stop(Stop::Exit(status.into())),
         Outcome::Kill(signal) => kill(signal),
         Outcome::Block(until) => Verdict::Wait(until),
+        Outcome::Again => Verdict::Resume,
     }
 }
 

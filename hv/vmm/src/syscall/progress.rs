@@ -1,0 +1,81 @@
+//! Calls that can do more than others should wait for. They are cut into steps: between two of them interrupts, timers
+//! and other guests have their turn, and the program sees one call.
+
+use super::call::{Answer, Break, Call};
+use super::transfer::COUNT_MAX;
+use core::mem;
+
+/// How many bytes are moved in one step.
+pub(super) const STEP: u64 = 256 << 10;
+/// How many bytes go to the console in one step: it may be a serial line, with some 10 bytes in a millisecond.
+pub(super) const CONSOLE_STEP: u64 = 512;
+
+/// A part of the process's memory: where it begins, and its length in bytes.
+pub(super) type Piece = (u64, u64);
+
+/// What is done when fewer bytes are moved than could be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Short {
+    /// The call is over, as when reading: there is no more now.
+    Ends,
+    /// The rest is tried, as when writing: there may be more room, now or later.
+    GoesOn,
+}
+
+impl Call<'_> {
+    /// What the steps before this one have done.
+    pub(super) fn progress(&mut self) -> u64 {
+        mem::take(&mut self.thread.progress)
+    }
+
+    /// The call goes on from here when others had their turn.
+    pub(super) fn cut(&mut self, done: u64) -> Break {
+        self.thread.progress = done;
+        Break::Again
+    }
+
+    /// Moves at most `step` bytes with `move_some`, which gets a place, how many bytes there are, and how many were
+    /// moved before.
+    pub(super) fn move_pieces(
+        &mut self,
+        pieces: &[Piece],
+        step: u64,
+        short: Short,
+        move_some: impl Fn(&mut Self, u64, u64, u64) -> Answer,
+    ) -> Answer {
+        let mut done = self.progress();
+        let (limit, mut end) = (done.saturating_add(step), 0);
+        for &(base, length) in pieces {
+            let start = end;
+            end = length.saturating_add(start).min(COUNT_MAX);
+            while done < end {
+                let part = (end - done).min(limit - done);
+                if part == 0 {
+                    return Err(self.cut(done));
+                }
+                let place = base.wrapping_add(done - start);
+                let moved = match move_some(self, place, part, done) {
+                    Ok(moved) => moved,
+                    Err(why) => return self.stopped(done, why, short),
+                };
+                done += moved;
+                if moved == 0 || (moved < part && short == Short::Ends) {
+                    return Ok(done);
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    /// What comes of a call that cannot go on after so many bytes.
+    fn stopped(&mut self, done: u64, why: Break, short: Short) -> Answer {
+        match why {
+            Break::Block(_) if done > 0 && short == Short::GoesOn => {
+                self.thread.progress = done;
+                Err(why)
+            }
+            Break::Error(_) | Break::Block(_) if done > 0 => Ok(done),
+            why => Err(why),
+        }
+    }
+}
