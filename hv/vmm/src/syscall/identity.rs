@@ -77,12 +77,26 @@ fn all(number: u32) -> Identity {
     }
 }
 
-/// Changes what is not -1. Root may become anyone; who is not root only who it was.
-fn change(old: Identity, wanted: [u32; 3]) -> Result<Identity, Errno> {
-    const KEEP: u32 = u32::MAX;
+/// In an argument: it stays.
+const KEEP: u32 = u32::MAX;
+
+/// CAP_SETUID and CAP_SETGID: who is root has them, whatever its groups are (capabilities(7)).
+fn is_privileged(c: &Call<'_>) -> bool {
+    c.process.users.effective == 0
+}
+
+fn check_privileged(c: &Call<'_>) -> Result<(), Errno> {
+    match is_privileged(c) {
+        true => Ok(()),
+        false => Err(Errno::EPERM),
+    }
+}
+
+/// Changes what is not -1. Who is privileged may become anyone, others only who they were.
+fn change(c: &Call<'_>, old: Identity, wanted: [u32; 3]) -> Result<Identity, Errno> {
     let known = [old.real, old.effective, old.saved, KEEP];
-    if old.effective != 0 && wanted.iter().any(|number| !known.contains(number)) {
-        return Err(Errno::EPERM);
+    if wanted.iter().any(|number| !known.contains(number)) {
+        check_privileged(c)?;
     }
     let pick = |wanted: u32, old: u32| if wanted == KEEP { old } else { wanted };
     Ok(Identity {
@@ -92,46 +106,56 @@ fn change(old: Identity, wanted: [u32; 3]) -> Result<Identity, Errno> {
     })
 }
 
-/// setuid and setgid: root changes all three, others only the effective number.
-fn change_one(old: Identity, number: u32) -> Result<Identity, Errno> {
-    if number == u32::MAX {
-        return Err(Errno::EINVAL);
-    }
-    match old.effective {
-        0 => Ok(all(number)),
-        _ => change(old, [u32::MAX, number, u32::MAX]),
+/// setuid and setgid: who is privileged changes all three, others only the effective number.
+fn change_one(c: &Call<'_>, old: Identity, number: u32) -> Result<Identity, Errno> {
+    match number {
+        KEEP => Err(Errno::EINVAL),
+        _ if is_privileged(c) => Ok(all(number)),
+        _ => change(c, old, [KEEP, number, KEEP]),
     }
 }
 
+/// setreuid and setregid: the saved number becomes the effective one, unless that is the old real one and the real one
+/// stays. The real one may not become the saved one.
+fn change_two(c: &Call<'_>, old: Identity) -> Result<Identity, Errno> {
+    let (real, effective) = (c.uint(0), c.uint(1));
+    if ![KEEP, old.real, old.effective].contains(&real) {
+        check_privileged(c)?;
+    }
+    let mut new = change(c, old, [real, effective, KEEP])?;
+    if real != KEEP || (effective != KEEP && effective != old.real) {
+        new.saved = new.effective;
+    }
+    Ok(new)
+}
+
 pub(super) fn setuid(c: &mut Call<'_>) -> Answer {
-    c.process.users = change_one(c.process.users, c.uint(0))?;
+    c.process.users = change_one(c, c.process.users, c.uint(0))?;
     Ok(0)
 }
 
 pub(super) fn setgid(c: &mut Call<'_>) -> Answer {
-    c.process.groups = change_one(c.process.groups, c.uint(0))?;
+    c.process.groups = change_one(c, c.process.groups, c.uint(0))?;
     Ok(0)
 }
 
 pub(super) fn setreuid(c: &mut Call<'_>) -> Answer {
-    let wanted = [c.uint(0), c.uint(1), c.uint(1)];
-    c.process.users = change(c.process.users, wanted)?;
+    c.process.users = change_two(c, c.process.users)?;
     Ok(0)
 }
 
 pub(super) fn setregid(c: &mut Call<'_>) -> Answer {
-    let wanted = [c.uint(0), c.uint(1), c.uint(1)];
-    c.process.groups = change(c.process.groups, wanted)?;
+    c.process.groups = change_two(c, c.process.groups)?;
     Ok(0)
 }
 
 pub(super) fn setresuid(c: &mut Call<'_>) -> Answer {
-    c.process.users = change(c.process.users, [c.uint(0), c.uint(1), c.uint(2)])?;
+    c.process.users = change(c, c.process.users, [c.uint(0), c.uint(1), c.uint(2)])?;
     Ok(0)
 }
 
 pub(super) fn setresgid(c: &mut Call<'_>) -> Answer {
-    c.process.groups = change(c.process.groups, [c.uint(0), c.uint(1), c.uint(2)])?;
+    c.process.groups = change(c, c.process.groups, [c.uint(0), c.uint(1), c.uint(2)])?;
     Ok(0)
 }
 
@@ -162,6 +186,7 @@ pub(super) fn getgroups(c: &mut Call<'_>) -> Answer {
 }
 
 pub(super) fn setgroups(c: &mut Call<'_>) -> Answer {
+    check_privileged(c)?;
     match c.uint(0) {
         0..=65536 => Ok(0),
         _ => Err(Errno::EINVAL.into()),

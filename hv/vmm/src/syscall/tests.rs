@@ -15,6 +15,7 @@ use spec::addr::Hpa;
 use std::collections::VecDeque;
 use std::vec::Vec;
 
+mod identity;
 mod memory;
 mod progress;
 mod signal;
