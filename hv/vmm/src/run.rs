@@ -28,6 +28,7 @@ pub fn run(v: &mut Vcpu, slice_end: u64, ring: &Ring) -> Pause {
     let mut record = Record::default();
     let now = v.host.machine.now();
     v.counts.resume(now);
+    v.guest.run_time.resume(now);
     v.lapic.advance(now);
     let mut next = None;
     loop {
@@ -127,6 +128,7 @@ fn decide(v: &mut Vcpu, exit: &Exit, verdict: Verdict, deadline: &mut Deadline) 
     let pause = pause.or((now >= deadline.slice_end).then_some(Pause::SliceOver));
     if pause.is_some() {
         v.counts.pause(now);
+        v.guest.run_time.pause(now);
     }
     pause
 }

@@ -15,11 +15,13 @@ use spin::{Mutex, Once};
 pub mod app;
 pub mod console;
 pub mod request;
+pub mod run_time;
 pub mod test;
 
 use app::App;
 use console::Console;
 use request::{BadRequest, Request};
+use run_time::RunTime;
 
 /// A kind of guest: a loader, and what it does about exits.
 pub struct GuestKind {
@@ -96,6 +98,7 @@ impl Seat<'_> {
             bus: Mutex::new(bus),
             space: Mutex::new(space),
             console,
+            run_time: RunTime::default(),
             app: Once::new(),
         };
         Vcpu::new(engine, Arc::new(guest), self.host)
@@ -120,6 +123,8 @@ pub struct Guest {
     pub bus: Mutex<Bus>,
     /// Its console.
     pub console: Arc<Console>,
+    /// How long it has executed.
+    pub run_time: RunTime,
     /// The Linux program in it, once it is loaded, if it is one.
     pub app: Once<Mutex<App>>,
 }

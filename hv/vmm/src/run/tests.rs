@@ -257,3 +257,28 @@ fn the_slice_and_hlt_and_physical_interrupts_give_the_cpu_back() {
         .with(&[(Rax, abi::Call::Yield as u64)]);
     assert_eq!((go(&mut f), f.gpr(Rax)), (Pause::SliceOver, 0));
 }
+
+#[test]
+fn only_time_on_a_cpu_is_run_time() {
+    let machine = FakeMachine::leak();
+    let entries = [100, 30].map(|ticks| -> Entry {
+        Box::new(move |engine: &mut FakeEngine| {
+            machine.clock.fetch_add(ticks, Relaxed);
+            Record::Vmx(VmxRecord {
+                reason: HLT,
+                rip: engine.reg(Reg::Rip),
+                instruction_length: 1,
+                ..RECORD
+            })
+        })
+    });
+    let mut f = Fixture::on(machine, Vec::from(entries));
+    f.v.engine.set_reg(Reg::Rflags, Rflags::IF.bits());
+    for total in [100, 130] {
+        f.machine.clock.fetch_add(5_000, Relaxed);
+        assert_eq!(run(&mut f.v, FAR, &Ring::new()), Pause::Waiting);
+        let now = f.machine.clock.load(Relaxed);
+        f.v.guest.run_time.resume(now);
+        assert_eq!(f.v.guest.run_time.at(now), total);
+    }
+}

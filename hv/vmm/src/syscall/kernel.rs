@@ -12,6 +12,8 @@ pub trait Kernel {
     fn has_console_input(&self) -> bool;
     /// The time-stamp counter as the guest sees it.
     fn now(&self) -> u64;
+    /// In how many of its ticks the process has executed.
+    fn run_time(&self) -> u64;
     /// Its frequency, in hertz.
     fn tsc_hz(&self) -> u64;
     /// The seconds since the epoch at which the time-stamp counter was 0.

@@ -97,13 +97,11 @@ pub struct Process {
     pub limits: [(u64, u64); super::limit::COUNT],
     /// What it does about signals, by number less one.
     pub actions: [Action; super::signals::COUNT as usize],
-    /// The time-stamp counter when it began.
-    pub started: u64,
 }
 
 impl Process {
     /// The first process, with the console as descriptors 0 to 2.
-    pub fn first(memory: AddressSpace, system: &mut System, now: u64) -> Self {
+    pub fn first(memory: AddressSpace, system: &mut System) -> Self {
         let console = Object::Device(Device::Terminal);
         let file = (system.open).add(OpenFile::new(console, Some(CONSOLE), O_RDWR));
         system.files.open(CONSOLE);
@@ -129,7 +127,6 @@ impl Process {
             groups: Identity::default(),
             limits: super::limit::DEFAULTS,
             actions: [Action::default(); super::signals::COUNT as usize],
-            started: now,
         }
     }
 }

@@ -19,6 +19,7 @@ mod identity;
 mod memory;
 mod progress;
 mod signal;
+mod time;
 mod transfer;
 
 const SIZE: u64 = 4 << 20;
@@ -33,6 +34,7 @@ struct TestKernel {
     typed: VecDeque<u8>,
     has_input: bool,
     now: u64,
+    run_time: u64,
     fs_base: u64,
 }
 
@@ -51,6 +53,9 @@ impl Kernel for TestKernel {
     }
     fn now(&self) -> u64 {
         self.now
+    }
+    fn run_time(&self) -> u64 {
+        self.run_time
     }
     fn tsc_hz(&self) -> u64 {
         1000
@@ -90,7 +95,7 @@ impl Fixture {
         let area = Place::Fixed(ARGS);
         (memory.map(area, 0x10_0000, Protection::READ_WRITE, Backing::Zero)).unwrap();
         let mut system = System::new(FileSystem::new(1 << 20, Time::default()), 1);
-        let process = Process::first(memory, &mut system, 0);
+        let process = Process::first(memory, &mut system);
         let mut fixture = Self {
             system,
             process,

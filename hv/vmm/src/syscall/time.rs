@@ -41,10 +41,9 @@ fn clock(c: &Call<'_>, clock: u32) -> Result<u64, Errno> {
     }
 }
 
-/// Nanoseconds since the process began: it has its virtual CPU to itself.
+/// For how many nanoseconds the process has executed.
 pub(super) fn cpu_time(c: &Call<'_>) -> u64 {
-    let ticks = c.kernel.now().saturating_sub(c.process.started);
-    super::call::nanoseconds(ticks, c.kernel.tsc_hz())
+    super::call::nanoseconds(c.kernel.run_time(), c.kernel.tsc_hz())
 }
 
 pub(super) fn clock_gettime(c: &mut Call<'_>) -> Answer {

@@ -66,7 +66,6 @@ fn load(request: &Request, seat: &Seat<'_>) -> Result<Vcpu, LoadError> {
         seed: now.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ seat.number as u64,
         hwcap: cpuid::hwcap(&vcpu),
         fsgsbase: cpuid::optional_cr4(&vcpu).contains(Cr4::FSGSBASE),
-        now,
         seconds: machine.epoch() + now / machine.tsc_hz(),
     };
     let app = super::load(&start, ram).map_err(|error| {
@@ -294,6 +293,10 @@ impl Kernel for Outside<'_> {
 
     fn now(&self) -> u64 {
         self.host.machine.now()
+    }
+
+    fn run_time(&self) -> u64 {
+        self.guest.run_time.at(self.now())
     }
 
     fn tsc_hz(&self) -> u64 {

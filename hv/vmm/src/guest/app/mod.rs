@@ -98,8 +98,6 @@ pub struct Start<'a> {
     pub hwcap: u32,
     /// Whether CR4.FSGSBASE will be set.
     pub fsgsbase: bool,
-    /// The time-stamp counter as the guest sees it.
-    pub now: u64,
     /// Seconds since the epoch.
     pub seconds: u64,
 }
@@ -137,7 +135,7 @@ pub fn load(start: &Start<'_>, ram: GuestRam) -> Result<App, LoadError> {
     let entry = layout::entry_state(memory.root(), program.entry, stack);
     let name = start.path.rsplit('/').next().unwrap_or_default();
     Ok(App {
-        process: Process::first(memory, &mut system, start.now),
+        process: Process::first(memory, &mut system),
         thread: Thread::first(name.as_bytes()),
         system,
         entry,

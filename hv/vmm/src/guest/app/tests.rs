@@ -22,7 +22,6 @@ fn start(program: &'static [u8]) -> Start<'static> {
         seed: 1,
         hwcap: 0,
         fsgsbase: false,
-        now: 0,
         seconds: 1_000_000_000,
     }
 }
