@@ -1,7 +1,7 @@
 //! Control registers: the state that every CPU is brought to.
 
 use crate::{cpuid::Features, msr};
-use x86::controlregs::{Cr0, Cr4, cr0, cr0_write, cr2, cr3, cr3_write, cr4, cr4_write};
+use x86::controlregs::{Cr0, Cr4, cr0, cr0_write, cr2, cr2_write, cr3, cr3_write, cr4, cr4_write};
 use x86::msr::IA32_EFER;
 
 /// IA32_EFER.NXE: pages may be execute-disable.
@@ -32,6 +32,19 @@ pub fn values() -> Values {
             cr4: cr4().bits() as u64,
         }
     }
+}
+
+/// CR2.
+#[must_use]
+pub fn read_cr2() -> u64 {
+    // SAFETY: reading CR2 changes nothing.
+    unsafe { cr2() as u64 }
+}
+
+/// Writes CR2, which is a guest's while it is loaded.
+pub fn write_cr2(value: u64) {
+    // SAFETY: CR2 means nothing to the hypervisor until a page fault of its own overwrites it.
+    unsafe { cr2_write(value) }
 }
 
 /// Brings this CPU's CR0, CR4 and EFER to the state in which the hypervisor runs: write protection,

@@ -2,7 +2,7 @@
 
 use super::run::SvmVcpu;
 use super::vmcb::{InterruptShadow, Vmcb, VmcbSegment};
-use crate::percpu;
+use crate::{cr, percpu};
 use core::num::NonZeroU64;
 use spec::control_registers::{Cr0, Rflags};
 use spec::msr::Efer;
@@ -77,7 +77,7 @@ impl Engine for SvmVcpu {
             Reg::Rsp => vmcb.set_rsp(value),
             Reg::Rflags => vmcb.set_rflags(value | Rflags::ONE.bits()),
             Reg::Cr0 => self.set_cr0(value),
-            Reg::Cr2 => vmcb.set_cr2(value),
+            Reg::Cr2 => self.set_cr2(value),
             Reg::Cr3 => self.set_cr3(value),
             Reg::Cr4 => self.set_cr4(value),
             Reg::Xcr0 => self.extended.set_xcr0(value),
@@ -253,6 +253,12 @@ impl SvmVcpu {
         if (old ^ value) & PAGING.bits() != 0 {
             self.flush();
         }
+    }
+
+    /// VMRUN loads CR2 from the VMCB, except in Bochs, where the processor's own stays.
+    fn set_cr2(&mut self, value: u64) {
+        self.vmcb.set_cr2(value);
+        cr::write_cr2(value);
     }
 
     fn set_cr3(&mut self, value: u64) {

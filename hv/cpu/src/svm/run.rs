@@ -9,7 +9,7 @@ use super::vmcb::{
 };
 use super::{on, switch};
 use crate::extended_state::ExtendedState;
-use crate::{percpu, tsc};
+use crate::{cr, percpu, tsc};
 use alloc::boxed::Box;
 use core::arch::asm;
 use core::arch::x86_64::{__cpuid, __cpuid_count};
@@ -96,6 +96,7 @@ impl SvmVcpu {
             }
         }
         self.extended.load();
+        cr::write_cr2(self.vmcb.save.cr2);
     }
 
     /// Forgets this guest's translations at the next VMRUN.

@@ -1,7 +1,8 @@
 //! The guest's registers, in the VMCS and outside it.
 
 use super::run::VmxVcpu;
-use super::unswitched::{read_cr2, read_dr6, write_cr2, write_dr6, write_msr};
+use super::unswitched::{read_dr6, write_dr6, write_msr};
+use crate::cr::{read_cr2, write_cr2};
 use crate::msr;
 use spec::control_registers::{Cr0, Cr4, Dr7, Rflags};
 use spec::msr::{Efer, Msr, PAT_RESET};

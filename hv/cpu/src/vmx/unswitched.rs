@@ -2,13 +2,13 @@
 //! load and save they are the CPU's own, and read and written there, because a guest changes them
 //! without an exit (SWAPGS changes KERNEL_GS_BASE, a page fault CR2).
 
+use crate::cr::{read_cr2, write_cr2};
 use crate::msr;
 use crate::percpu::{self, MAX_CPUS};
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 use spec::control_registers::Dr6;
 use spec::msr::Msr;
-use x86::controlregs::{cr2, cr2_write};
 
 /// The MSRs, in the order of [`Unswitched::msrs`].
 const MSRS: [Msr; 5] = [
@@ -76,18 +76,6 @@ pub(super) fn write_msr(msr: Msr, value: u64) {
     // SAFETY: the MSRs concern SYSCALL and SWAPGS, which the hypervisor never executes. The caller
     // has checked that addresses are canonical.
     unsafe { msr::write(msr.0, value) }
-}
-
-/// CR2.
-pub(super) fn read_cr2() -> u64 {
-    // SAFETY: reading CR2 changes nothing.
-    unsafe { cr2() as u64 }
-}
-
-/// Writes CR2.
-pub(super) fn write_cr2(value: u64) {
-    // SAFETY: CR2 means nothing to the hypervisor until a page fault of its own overwrites it.
-    unsafe { cr2_write(value) }
 }
 
 /// DR6.
