@@ -118,9 +118,7 @@ fn set(v: &mut Vcpu, msr: Msr, value: u64) -> Result<(), Refused> {
         Msr::IA32_BIOS_SIGN_ID => store_if(value == 0, || ())?,
         Msr::IA32_MCG_STATUS => store_if(value == 0, || ())?,
         Msr::IA32_DEBUGCTL => store_if(value == 0, || ())?,
-        Msr::IA32_TSC_AUX if cpuid::has_tsc_aux(v) => {
-            store_if(value >> 32 == 0, || v.engine.set_reg(Reg::TscAux, value))?;
-        }
+        Msr::IA32_TSC_AUX => return set_tsc_aux(v, value),
         _ => {
             let n = fixed_range(msr).ok_or(Refused)?;
             store_if(value.to_le_bytes().into_iter().all(is_memory_type), || {
@@ -145,6 +143,11 @@ fn store_if(valid: bool, store: impl FnOnce()) -> Result<(), Refused> {
     }
     store();
     Ok(())
+}
+
+fn set_tsc_aux(v: &mut Vcpu, value: u64) -> Result<(), Refused> {
+    let valid = cpuid::has_tsc_aux(v) && value >> 32 == 0;
+    store_if(valid, || v.engine.set_reg(Reg::TscAux, value))
 }
 
 fn fixed_range(msr: Msr) -> Option<usize> {
