@@ -77,11 +77,24 @@ fn map_file(
     }
     let contents = c.system.files.contents(ino)?;
     let memory = &mut c.process.memory;
+    Ok(map_contents(
+        memory, place, length, protection, contents, offset,
+    )?)
+}
+
+fn map_contents(
+    memory: &mut AddressSpace,
+    place: Place,
+    length: u64,
+    protection: Protection,
+    contents: &Contents,
+    offset: u64,
+) -> Result<u64, Errno> {
     if let Some(data) = contents.as_borrowed() {
         let start = usize::try_from(offset).unwrap_or(usize::MAX);
         let data = data.get(start..).unwrap_or_default();
         let backing = Backing::Bytes { data, at: 0 };
-        return Ok(memory.map(place, length, protection, backing)?);
+        return memory.map(place, length, protection, backing);
     }
     let rest = contents.size().saturating_sub(offset);
     // Whole pages, of the mapping as of the file.
@@ -89,7 +102,7 @@ fn map_file(
     let at = memory.map(place, length, protection, Backing::Copied { end })?;
     if let Err(error) = copy_in(memory, at, contents, offset, end) {
         memory.unmap(at, length)?;
-        return Err(error.into());
+        return Err(error);
     }
     Ok(at)
 }

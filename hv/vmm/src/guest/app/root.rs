@@ -59,22 +59,26 @@ fn add(
     let shared = !is_directory && entry.links > 1;
     if let (true, Some(&ino)) = (shared, links.get(&key)) {
         files.link(ino, &spot, now)?;
-        let inode = files.inode_mut(ino)?;
-        if inode.mode & S_IFMT != entry.mode & S_IFMT {
-            return Err(Errno::EINVAL);
-        }
-        // Only one of a file's names carries the bytes, in most archives the last; a symbolic
-        // link's target is with each of its names.
-        if entry.mode & S_IFMT == S_IFREG && !entry.data.is_empty() {
-            inode.kind = Kind::File(Contents::borrowed(entry.data));
-            inode.touch(modified(entry));
-        }
-        return Ok(());
+        return add_name(files.inode_mut(ino)?, entry);
     }
     let ino = files.create(&spot, inode(entry))?;
     files.inode_mut(ino)?.changed = now;
     if shared {
         links.insert(key, ino);
+    }
+    Ok(())
+}
+
+/// The inode has one name more. Only one of a file's names carries the bytes, in most archives
+/// the last; a symbolic link's target is with each of its names.
+fn add_name(inode: &mut Inode, entry: &Entry<'static>) -> Result<(), Errno> {
+    let kind = entry.mode & S_IFMT;
+    if inode.mode & S_IFMT != kind {
+        return Err(Errno::EINVAL);
+    }
+    if kind == S_IFREG && !entry.data.is_empty() {
+        inode.kind = Kind::File(Contents::borrowed(entry.data));
+        inode.touch(modified(entry));
     }
     Ok(())
 }

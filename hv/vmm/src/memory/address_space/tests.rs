@@ -245,7 +245,11 @@ proptest! {
 fn fill_with_areas(space: &mut AddressSpace, base: u64) -> u64 {
     let mut at = base;
     while space.areas.count() < AREAS_MAX {
-        let protection = if at / PAGE_SIZE % 2 == 0 { RW } else { READ };
+        let protection = if (at / PAGE_SIZE).is_multiple_of(2) {
+            RW
+        } else {
+            READ
+        };
         (space.map(Place::Fixed(at), PAGE_SIZE, protection, Backing::Zero)).unwrap();
         at += PAGE_SIZE;
     }
