@@ -155,7 +155,7 @@ impl Event {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Interruptibility {
     /// Blocking by STI or by MOV SS: the next instruction takes no interrupt.
-    pub shadow: bool,
+    pub blocking_by_sti_or_mov_ss: bool,
     /// NMIs are blocked until IRET.
     pub nmi: bool,
 }

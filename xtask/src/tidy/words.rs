@@ -4,7 +4,7 @@ use super::Finding;
 use super::source::Source;
 
 /// The word, and what to say instead. `trap` for a VM exit is for the reader to find: `traps` is a module of the design.
-const FORBIDDEN: [(&str, &str); 10] = [
+const FORBIDDEN: [(&str, &str); 12] = [
     ("ctx", "name what it holds"),
     ("mgr", "name what it does"),
     ("util", "name what it does, or move it to where it is used"),
@@ -15,14 +15,25 @@ const FORBIDDEN: [(&str, &str); 10] = [
     ("misc", "give each thing its own place"),
     ("hyp", "say L0, or hypervisor"),
     ("hypv", "say L0, or hypervisor"),
+    ("shadow", SAY_WHICH),
+    ("shadows", SAY_WHICH),
 ];
 
-/// Names that the manuals give: registers, as they print them.
-const MANUALS: [&str; 4] = [
+/// What is meant by a shadow that no manual calls so.
+const SAY_WHICH: &str = "say blocking by STI or MOV SS, interrupt shadow, or read shadow";
+
+/// Names that the manuals give: registers, fields and controls, as they print them.
+const MANUALS: [&str; 10] = [
     "misc_enable",
     "misc_features_enables",
     "mc0_misc",
     "vmx_misc",
+    "interrupt_shadow",
+    "interruptshadow",
+    "read_shadow",
+    "shadow_stack",
+    "spec_ctrl_shadow",
+    "tpr_shadow",
 ];
 
 pub(super) fn check(source: &Source, findings: &mut Vec<Finding>) {
@@ -117,6 +128,17 @@ mod tests {
     fn the_manuals_names_stay() {
         let text = "fn f() { set_misc_enable(IA32_MISC_ENABLE, misc_bits) }";
         assert_eq!(found("hv/spec/src/msr.rs", text), [(1, "misc".into())]);
+    }
+
+    #[test]
+    fn words_that_a_manual_has_elsewhere() {
+        let text = "struct InterruptShadow { interrupt_shadow: u64, cr0_read_shadow: u64 }
+            fn f() { set(USE_TPR_SHADOW, VMCS_SHADOWING, supervisor_shadow_stack, v.shadow) }
+            fn shadows() {}";
+        assert_eq!(
+            found("hv/spec/src/a.rs", text),
+            [(2, "shadow".into()), (3, "shadows".into())]
+        );
     }
 
     #[test]

@@ -131,13 +131,13 @@ fn status() {
         STATUS.load() & !DR6,
         1 << 14
     );
-    shadows();
+    where_interrupts_are_held_back();
     general_detect();
     interrupts::on(DB, None);
 }
 
 /// A single step that ends where interrupts are held back.
-fn shadows() {
+fn where_interrupts_are_held_back() {
     STATUS.store(0);
     execute!("pushfq", "or qword ptr [rsp], 0x100", "popfq", "sti", "cli");
     check_eq!(

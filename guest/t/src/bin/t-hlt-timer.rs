@@ -86,11 +86,11 @@ fn in_this_mode(mode: &str) {
 
     lapic::write(register::ICR, 4 << 16 | u32::from(SELF));
     check_eq!("an interrupt to self", halt_for(1), 1);
-    in_the_shadow_of_sti();
+    between_sti_and_hlt();
 }
 
 /// STI holds the timer's interrupt back until HLT waits for it: in between it would be missed.
-fn in_the_shadow_of_sti() {
+fn between_sti_and_hlt() {
     const REPETITIONS: u32 = 2000;
     let halted = (0..REPETITIONS)
         .map(|after| {

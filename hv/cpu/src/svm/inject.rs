@@ -86,23 +86,23 @@ impl SvmVcpu {
     /// What holds back interrupts.
     pub(super) fn held_back(&self) -> Interruptibility {
         Interruptibility {
-            shadow: self
+            blocking_by_sti_or_mov_ss: self
                 .vmcb
                 .control
                 .interrupt_shadow
-                .contains(InterruptShadow::SHADOW),
+                .contains(InterruptShadow::INTERRUPT_SHADOW),
             nmi: self.nmi.is_blocked(),
         }
     }
 
     /// Changes it.
     pub(super) fn set_held_back(&mut self, state: Interruptibility) {
-        let shadow = if state.shadow {
-            InterruptShadow::SHADOW
+        let interrupt_shadow = if state.blocking_by_sti_or_mov_ss {
+            InterruptShadow::INTERRUPT_SHADOW
         } else {
             InterruptShadow::empty()
         };
-        self.vmcb.set_interrupt_shadow(shadow);
+        self.vmcb.set_interrupt_shadow(interrupt_shadow);
         if state.nmi != self.nmi.is_blocked() {
             self.set_nmi_blocked(state.nmi);
         }

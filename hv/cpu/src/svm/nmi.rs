@@ -95,21 +95,22 @@ impl SvmVcpu {
     }
 
     /// Before VMRUN, when something is watched: the instruction that an interrupt shadow protects.
-    pub(super) fn in_shadow(&self) -> Option<u64> {
+    pub(super) fn in_interrupt_shadow(&self) -> Option<u64> {
         let control = &self.vmcb.control;
-        let shadow = self.held_back().shadow && !control.event_inj.valid();
-        shadow.then_some(self.vmcb.save.rip)
+        let protects = self.held_back().blocking_by_sti_or_mov_ss && !control.event_inj.valid();
+        protects.then_some(self.vmcb.save.rip)
     }
 
     /// After VMRUN, when something is watched: the record for vmm, if this exit concerns it.
     pub(super) fn after_watched_exit(
         &mut self,
-        in_shadow: Option<u64>,
+        in_interrupt_shadow: Option<u64>,
         record: SvmRecord,
     ) -> Option<SvmRecord> {
         let code = ExitCode(record.exit_code);
-        if in_shadow == Some(record.rip) && code.exception() != Some(Vector::DB) {
-            self.vmcb.set_interrupt_shadow(InterruptShadow::SHADOW);
+        if in_interrupt_shadow == Some(record.rip) && code.exception() != Some(Vector::DB) {
+            self.vmcb
+                .set_interrupt_shadow(InterruptShadow::INTERRUPT_SHADOW);
             if code == ExitCode::VINTR {
                 self.start_step(false);
                 return None;

@@ -30,7 +30,7 @@ impl Engine for SvmVcpu {
     fn run(&mut self, gprs: &mut Gprs, record: &mut Record, next: Option<NonZeroU64>) -> Visit {
         match next {
             Some(rip) => self.skip(rip.get()),
-            None => self.watched |= self.held_back().shadow,
+            None => self.watched |= self.held_back().blocking_by_sti_or_mov_ss,
         }
         self.run_guest(gprs, record.as_svm())
     }

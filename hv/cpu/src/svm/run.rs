@@ -156,7 +156,7 @@ impl SvmVcpu {
     fn run_watched(&mut self, gprs: &mut Gprs, record: &mut SvmRecord) -> Visit {
         loop {
             self.before_watched_entry();
-            let in_shadow = self.in_shadow();
+            let in_interrupt_shadow = self.in_interrupt_shadow();
             let visit = self.enter(gprs, record);
             self.vmcb.set_event(Event(0));
             self.vmcb.set_tlb_control(TlbControl::DO_NOTHING);
@@ -164,7 +164,7 @@ impl SvmVcpu {
                 take_machine_check();
             }
             self.after_software_event(record);
-            let concerns = self.after_watched_exit(in_shadow, *record);
+            let concerns = self.after_watched_exit(in_interrupt_shadow, *record);
             self.watched = !self.nmi.is_idle() || self.injected.is_some();
             if let Some(changed) = concerns {
                 *record = changed;

@@ -20,7 +20,7 @@ impl VmxVcpu {
         // In real mode no exception pushes an error code, and VM entry refuses one.
         let error_code = event
             .error_code
-            .filter(|_| self.cr0_shadow & Cr0::PE.bits() != 0);
+            .filter(|_| self.cr0_read_shadow & Cr0::PE.bits() != 0);
         let information =
             InterruptionInformation::new(Vector(event.vector), kind, error_code.is_some());
         let vmcs = self.vmcs.current_mut();
@@ -31,7 +31,7 @@ impl VmxVcpu {
         if kind.is_software() {
             vmcs.write(ENTRY_INSTRUCTION_LENGTH, event.instruction_length.into());
         }
-        self.end_shadow();
+        self.end_blocking();
         // An NMI whose delivery an exit interrupted blocks NMIs already; delivering it again does.
         if event.kind == EventType::Nmi {
             let state = Interruptibility {
@@ -45,18 +45,21 @@ impl VmxVcpu {
 
     /// The delivery of an event ends blocking by STI or MOV SS, which a #DB that exited leaves in the VMCS. With
     /// RFLAGS.TF, VM entry would refuse it (SDM 3C "Checks on Guest Non-Register State").
-    fn end_shadow(&mut self) {
+    fn end_blocking(&mut self) {
         let vmcs = self.vmcs.current_mut();
         let state = Field::from_bits_retain(vmcs.read(GUEST_INTERRUPTIBILITY_STATE));
-        if state.intersects(Field::SHADOW) {
-            vmcs.write(GUEST_INTERRUPTIBILITY_STATE, (state - Field::SHADOW).bits());
+        if state.intersects(Field::STI_OR_MOV_SS) {
+            vmcs.write(
+                GUEST_INTERRUPTIBILITY_STATE,
+                (state - Field::STI_OR_MOV_SS).bits(),
+            );
         }
     }
 
     pub(super) fn held_back(&self) -> Interruptibility {
         let state = Field::from_bits_retain(self.vmcs.current().read(GUEST_INTERRUPTIBILITY_STATE));
         Interruptibility {
-            shadow: state.intersects(Field::SHADOW),
+            blocking_by_sti_or_mov_ss: state.intersects(Field::STI_OR_MOV_SS),
             nmi: state.contains(Field::NMI),
         }
     }
@@ -66,9 +69,9 @@ impl VmxVcpu {
         let before = Field::from_bits_retain(vmcs.read(GUEST_INTERRUPTIBILITY_STATE));
         let mut after = before;
         after.set(Field::NMI, state.nmi);
-        if !state.shadow {
-            after -= Field::SHADOW;
-        } else if !after.intersects(Field::SHADOW) {
+        if !state.blocking_by_sti_or_mov_ss {
+            after -= Field::STI_OR_MOV_SS;
+        } else if !after.intersects(Field::STI_OR_MOV_SS) {
             // Blocking by STI is refused with RFLAGS.IF clear.
             let enabled = vmcs.read(GUEST_RFLAGS) & Rflags::IF.bits() != 0;
             after |= if enabled { Field::STI } else { Field::MOV_SS };

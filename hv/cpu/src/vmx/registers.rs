@@ -106,8 +106,8 @@ impl VmxVcpu {
         }
         let vmcs = self.vmcs.current();
         match register {
-            Reg::Cr0 => vmcs.read(GUEST_CR0) & !CR0_HOST | self.cr0_shadow & CR0_HOST,
-            Reg::Cr4 => vmcs.read(GUEST_CR4) & CR4_GUEST | self.cr4_shadow & !CR4_GUEST,
+            Reg::Cr0 => vmcs.read(GUEST_CR0) & !CR0_HOST | self.cr0_read_shadow & CR0_HOST,
+            Reg::Cr4 => vmcs.read(GUEST_CR4) & CR4_GUEST | self.cr4_read_shadow & !CR4_GUEST,
             Reg::Efer => self.efer.bits(),
             Reg::Cr2 => read_cr2(),
             Reg::Xcr0 => self.extended.xcr0(),
@@ -174,15 +174,15 @@ impl VmxVcpu {
     fn write_cr0(&mut self, value: u64) {
         let (zero, one) = self.capability.cr0_fixed;
         let demanded = zero & !(Cr0::PE | Cr0::PG).bits();
-        self.cr0_shadow = value | Cr0::ET.bits();
+        self.cr0_read_shadow = value | Cr0::ET.bits();
         let vmcs = self.vmcs.current_mut();
-        vmcs.write(GUEST_CR0, apply_fixed(self.cr0_shadow, demanded, one));
-        vmcs.write(CR0_READ_SHADOW, self.cr0_shadow);
+        vmcs.write(GUEST_CR0, apply_fixed(self.cr0_read_shadow, demanded, one));
+        vmcs.write(CR0_READ_SHADOW, self.cr0_read_shadow);
     }
 
     fn write_cr4(&mut self, value: u64) {
         let (zero, one) = self.capability.cr4_fixed;
-        self.cr4_shadow = value;
+        self.cr4_read_shadow = value;
         let vmcs = self.vmcs.current_mut();
         vmcs.write(GUEST_CR4, apply_fixed(value | Cr4::VMXE.bits(), zero, one));
         vmcs.write(CR4_READ_SHADOW, value);

@@ -40,8 +40,8 @@ pub(super) struct VmxVcpu {
     /// The primary controls as the VMCS has them.
     pub(super) primary: Primary,
     /// The guest's view of CR0 and CR4 where it is not the hardware's.
-    pub(super) cr0_shadow: u64,
-    pub(super) cr4_shadow: u64,
+    pub(super) cr0_read_shadow: u64,
+    pub(super) cr4_read_shadow: u64,
     pub(super) efer: Efer,
     /// An event waits in the VM-entry controls.
     pub(super) injecting: bool,
@@ -63,8 +63,8 @@ impl VmxVcpu {
             vmcs: Vmcs::new(capability.basic.revision()),
             capability: *capability,
             primary: capability.controls.primary,
-            cr0_shadow: 0,
-            cr4_shadow: 0,
+            cr0_read_shadow: 0,
+            cr4_read_shadow: 0,
             efer: Efer::empty(),
             injecting: false,
             extended: ExtendedState::new(),
@@ -272,8 +272,11 @@ impl Engine for VmxVcpu {
     fn skip(&mut self, rip: u64) {
         let vmcs = self.vmcs.current_mut();
         let state = Field::from_bits_retain(vmcs.read(GUEST_INTERRUPTIBILITY_STATE));
-        if state.intersects(Field::SHADOW) {
-            vmcs.write(GUEST_INTERRUPTIBILITY_STATE, (state - Field::SHADOW).bits());
+        if state.intersects(Field::STI_OR_MOV_SS) {
+            vmcs.write(
+                GUEST_INTERRUPTIBILITY_STATE,
+                (state - Field::STI_OR_MOV_SS).bits(),
+            );
         }
         vmcs.write(GUEST_RIP, rip);
         let flags = Rflags::from_bits_retain(vmcs.read(GUEST_RFLAGS));

@@ -134,7 +134,7 @@ words! {
     }
     /// The quadword at offset 068H.
     InterruptShadow: u64 {
-        SHADOW = 0, "The guest is in an interrupt shadow (after STI or MOV SS).";
+        INTERRUPT_SHADOW = 0, "The guest is in an interrupt shadow (after STI or MOV SS).";
         GUEST_INTERRUPT_MASK = 1, "The value of RFLAGS.IF, for guests with encrypted state.";
     }
 }

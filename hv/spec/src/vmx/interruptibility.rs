@@ -23,7 +23,7 @@ bitflags! {
 
 impl Interruptibility {
     /// Blocking by STI or by MOV SS: what ends when the guest's RIP passes one instruction.
-    pub const SHADOW: Self = Self::STI.union(Self::MOV_SS);
+    pub const STI_OR_MOV_SS: Self = Self::STI.union(Self::MOV_SS);
     /// Bits 31:5: must be 0.
     pub const RESERVED: u32 = !0x1f;
 }

@@ -50,7 +50,7 @@ pub fn deliver(v: &mut Vcpu) {
 #[cold]
 fn deliver_nmi(v: &mut Vcpu) {
     let held = v.engine.interruptibility();
-    let ready = !held.nmi && !held.shadow && !v.engine.is_injecting();
+    let ready = !held.nmi && !held.blocking_by_sti_or_mov_ss && !v.engine.is_injecting();
     if ready && v.lapic.take_nmi() {
         v.engine.inject(Event {
             kind: EventType::Nmi,
@@ -63,7 +63,9 @@ fn deliver_nmi(v: &mut Vcpu) {
 #[cold]
 fn deliver_interrupt(v: &mut Vcpu, vector: u8) {
     let enabled = v.engine.reg(Reg::Rflags) & Rflags::IF.bits() != 0;
-    let ready = enabled && !v.engine.interruptibility().shadow && !v.engine.is_injecting();
+    let ready = enabled
+        && !v.engine.interruptibility().blocking_by_sti_or_mov_ss
+        && !v.engine.is_injecting();
     if ready {
         v.lapic.acknowledge(vector);
         v.engine.inject(Event::interrupt(vector));

@@ -263,7 +263,7 @@ impl Engine for FakeEngine {
     }
 
     fn skip(&mut self, rip: u64) {
-        self.state.shadow = false;
+        self.state.blocking_by_sti_or_mov_ss = false;
         self.set_reg(Reg::Rip, rip);
         let flags = Rflags::from_bits_retain(self.reg(Reg::Rflags)) - Rflags::RF;
         self.set_reg(Reg::Rflags, flags.bits());
