@@ -92,10 +92,9 @@ impl Call<'_> {
     /// Looks through the sets of select. Only when something is ready, or nothing ever will be
     /// waited for, are they changed.
     fn select_once(&mut self, last: bool) -> Answer {
-        let count = self.args[0];
-        if count > COUNT_MAX {
-            return Err(Errno::EINVAL.into());
-        }
+        // As on Linux, who asks about more files than there can be asks about those that can.
+        let count = u64::try_from(self.int(0)).map_err(|_| Errno::EINVAL)?;
+        let count = count.min(COUNT_MAX);
         let wanted = [
             (self.args[1], POLLIN | POLLHUP | POLLERR),
             (self.args[2], POLLOUT | POLLERR),

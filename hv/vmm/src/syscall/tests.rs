@@ -17,6 +17,7 @@ use std::vec::Vec;
 
 mod identity;
 mod memory;
+mod poll;
 mod progress;
 mod signal;
 mod time;
