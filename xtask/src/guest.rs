@@ -14,8 +14,8 @@ pub(crate) const DEFAULT: &[&str] = &["app:/bin/busybox uname -a", "test:t-cpuid
 
 /// The kinds of guest, and the options that each takes.
 const KINDS: &[(&str, &[&str])] = &[
-    ("app", &["root", "mem", "timeout"]),
-    ("test", &["mode", "mem", "timeout"]),
+    ("app", &["root", "mem", "timeout", "stdin"]),
+    ("test", &["mode", "mem", "timeout", "stdin"]),
 ];
 
 /// A guest as the command line names it.
@@ -253,7 +253,7 @@ mod tests {
             ("app:", "there is no path after `app:`"),
             (
                 "app:/x,size=3",
-                "`app:` has no option `size`; known: root, mem, timeout",
+                "`app:` has no option `size`; known: root, mem, timeout, stdin",
             ),
             ("app:/x,root", "`root` needs a path"),
             ("app:/x ''", "empty argument"),

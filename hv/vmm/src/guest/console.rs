@@ -12,16 +12,19 @@ const LINE_MAX: usize = 1024;
 pub struct Console {
     machine: &'static dyn Machine,
     prefix: Option<usize>,
+    reads: bool,
     line: Mutex<Vec<u8>>,
 }
 
 impl Console {
     /// A console that writes through at once, or one that prefixes each line with a guest's number.
+    /// There is one source of input, and one guest `reads` it.
     #[must_use]
-    pub fn new(machine: &'static dyn Machine, prefix: Option<usize>) -> Self {
+    pub fn new(machine: &'static dyn Machine, prefix: Option<usize>, reads: bool) -> Self {
         Self {
             machine,
             prefix,
+            reads,
             line: Mutex::new(Vec::new()),
         }
     }
@@ -48,9 +51,18 @@ impl Console {
         }
     }
 
+    /// Whether anything can ever come in.
+    #[must_use]
+    pub fn has_input(&self) -> bool {
+        self.reads && self.machine.has_console_input()
+    }
+
     /// Reads what has come in, if anything has.
     pub fn read(&self) -> Option<u8> {
-        self.machine.read_console()
+        match self.reads {
+            true => self.machine.read_console(),
+            false => None,
+        }
     }
 
     fn emit(&self, line: &mut Vec<u8>) {
@@ -66,3 +78,6 @@ impl Console {
         self.machine.write_console(&whole);
     }
 }
+
+#[cfg(test)]
+mod tests;

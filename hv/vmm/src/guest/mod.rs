@@ -85,6 +85,7 @@ impl Seat<'_> {
         let console = Arc::new(Console::new(
             machine,
             self.shares_console.then_some(self.number),
+            reader(self.modules) == self.number,
         ));
         let mut engine = machine.new_engine(space.root());
         engine.load();
@@ -192,6 +193,7 @@ pub fn load(module: &Module, seat: &Seat<'_>) -> Option<Result<Vcpu, (String, Lo
         })?;
         let load = || -> Result<Vcpu, LoadError> {
             let timeout = request.timeout()?;
+            request.check_stdin()?;
             let mut vcpu = (kind.load)(&request, seat)?;
             vcpu.timeout = timeout;
             vcpu.engine.unload();
@@ -200,6 +202,16 @@ pub fn load(module: &Module, seat: &Seat<'_>) -> Option<Result<Vcpu, (String, Lo
         load().map_err(|error| (request.path.clone(), error))
     };
     Some(load())
+}
+
+/// The number of the guest that reads the console: the first with the option `stdin`, else the first.
+fn reader(modules: &[Module]) -> usize {
+    let asks = |module: &Module| {
+        let request = Request::parse(module.command_line);
+        request.is_ok_and(|request| request.option("stdin").is_some())
+    };
+    let mut guests = modules.iter().filter(|module| module.file_name().is_none());
+    guests.position(asks).map_or(1, |index| index + 1)
 }
 
 /// How many guests the modules ask for.

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 /// The options that guests of every kind have.
-pub const OF_EVERY_KIND: [&str; 2] = ["mem", "timeout"];
+pub const OF_EVERY_KIND: [&str; 3] = ["mem", "timeout", "stdin"];
 
 /// One guest as it is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,6 +129,14 @@ impl Request {
         match value.parse::<u64>() {
             Ok(seconds @ 1..=DAYS_100) => Ok(Some(seconds)),
             _ => Err(self.bad_value("timeout", "a number of seconds from 1 to 8640000")),
+        }
+    }
+
+    /// Option `stdin`, by which a guest asks for the console's input, takes no value.
+    pub fn check_stdin(&self) -> Result<(), BadRequest> {
+        match self.option("stdin") {
+            None | Some("") => Ok(()),
+            Some(_) => Err(self.bad_value("stdin", "no value")),
         }
     }
 

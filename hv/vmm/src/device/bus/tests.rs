@@ -4,7 +4,10 @@ use std::string::String;
 
 fn bus() -> (Bus, &'static FakeMachine) {
     let machine = FakeMachine::leak();
-    (Bus::new(&Arc::new(Console::new(machine, None))), machine)
+    (
+        Bus::new(&Arc::new(Console::new(machine, None, true))),
+        machine,
+    )
 }
 
 fn written(machine: &FakeMachine) -> String {

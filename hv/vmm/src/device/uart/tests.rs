@@ -13,7 +13,10 @@ const SCRATCH: u16 = 7;
 
 fn uart() -> (Uart, &'static FakeMachine) {
     let machine = FakeMachine::leak();
-    (Uart::new(Arc::new(Console::new(machine, None))), machine)
+    (
+        Uart::new(Arc::new(Console::new(machine, None, true))),
+        machine,
+    )
 }
 
 /// "Table I. UART Reset Configuration".

@@ -288,7 +288,7 @@ impl Kernel for Outside<'_> {
     }
 
     fn has_console_input(&self) -> bool {
-        self.host.machine.has_console_input()
+        self.guest.console.has_input()
     }
 
     fn now(&self) -> u64 {
