@@ -2,7 +2,7 @@
 
 use super::call::{Answer, Break, Call};
 use super::open_files::{Device, Object};
-use super::pipe::Side;
+use super::pipe::{ATOMIC, Side};
 use super::record::{u32_at, u64_at};
 use super::time::read_timespec;
 use crate::errno::Errno;
@@ -32,7 +32,7 @@ impl Call<'_> {
             }
             Object::Pipe(pipe, side) => {
                 let pipe = self.system.pipes.get(pipe).ok_or(Errno::EBADF)?;
-                let (input, output) = (!pipe.bytes.is_empty(), pipe.room() >= 4096);
+                let (input, output) = (!pipe.bytes.is_empty(), pipe.room() >= ATOMIC);
                 match side {
                     Side::Read => {
                         let closed = if pipe.writable { 0 } else { POLLHUP };

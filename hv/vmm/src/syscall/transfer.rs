@@ -6,6 +6,7 @@ use super::pipe::{ATOMIC, Side};
 use super::signals::Signal;
 use crate::errno::Errno;
 use linux_raw_sys::general::{O_APPEND, O_NONBLOCK};
+use spec::addr::PAGE_SIZE;
 
 /// How many bytes one call moves at most (Linux' MAX_RW_COUNT).
 pub(super) const COUNT_MAX: u64 = 0x7fff_f000;
@@ -208,7 +209,7 @@ impl Call<'_> {
                 Ok(room) => room,
                 Err(error) => return so_far(done, error),
             };
-            let page_left = 4096 - (from.wrapping_add(done) % 4096);
+            let page_left = PAGE_SIZE - (from.wrapping_add(done) % PAGE_SIZE);
             let part = (room.len() as u64).min(count - done).min(page_left) as usize;
             let source = from.wrapping_add(done);
             if let Err(error) = self.process.memory.read(source, &mut room[..part]) {
@@ -224,7 +225,7 @@ impl Call<'_> {
         let (mut done, mut buffer) = (0, [0; BUFFER]);
         while done < count {
             let source = from.wrapping_add(done);
-            let page_left = 4096 - source % 4096;
+            let page_left = PAGE_SIZE - source % PAGE_SIZE;
             let part = (count - done).min(BUFFER as u64).min(page_left) as usize;
             if let Err(error) = self.process.memory.read(source, &mut buffer[..part]) {
                 return so_far(done, error);

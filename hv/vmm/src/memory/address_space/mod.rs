@@ -252,4 +252,13 @@ impl AddressSpace {
 }
 
 #[cfg(test)]
+impl AddressSpace {
+    /// What is kept for a process is within bounds.
+    pub(crate) fn check_bounds(&self) {
+        assert!(self.areas.count() <= AREAS_MAX);
+        assert!(self.free_bytes() <= self.ram().size());
+    }
+}
+
+#[cfg(test)]
 mod tests;

@@ -144,3 +144,26 @@ fn only_protections_that_are_known_are_given() {
         Err(Errno::EFAULT)
     );
 }
+
+#[test]
+fn memory_is_mapped_and_files_into_it() {
+    let mut f = Fixture::new();
+    let (rw, anonymous) = (3, u64::from(MAP_PRIVATE | MAP_ANONYMOUS));
+    let at = f.call(__NR_mmap, &[0, 8192, rw, anonymous, u64::MAX, 0]) as u64;
+    f.process.memory.write(at, b"x").unwrap();
+    assert_eq!(f.call(__NR_munmap, &[at, 8192]), 0);
+    let fd = f.open("/tmp/f", O_CREAT | O_RDWR);
+    f.write(fd, &[b'f'; 6000]);
+    let at = f.call(__NR_mmap, &[0, 8192, 1, MAP_SHARED.into(), fd, 4096]) as u64;
+    assert_eq!(f.process.memory.read_array(at + 1903).unwrap(), [b'f', 0]);
+    f.error(
+        __NR_mmap,
+        &[0, 8192, 3, MAP_SHARED.into(), fd, 0],
+        Errno::ENODEV,
+    );
+    f.error(__NR_mmap, &[0, 0, rw, anonymous, 0, 0], Errno::EINVAL);
+    f.error(__NR_mmap, &[0, 1 << 40, rw, anonymous, 0, 0], Errno::ENOMEM);
+    f.process.memory.set_brk_start(0x80_0000);
+    assert_eq!(f.call(__NR_brk, &[0]), 0x80_0000);
+    assert_eq!(f.call(__NR_brk, &[0x80_5000]), 0x80_5000);
+}
