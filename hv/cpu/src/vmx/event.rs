@@ -98,22 +98,18 @@ impl VmxVcpu {
         }
     }
 
-    /// An NMI of the machine ended the guest's run and was not delivered: it goes to our handler,
-    /// whose IRET lets the next one come. And an IRET of the guest that faulted has unblocked NMIs
-    /// already: they are blocked again, for it will run again
+    /// An NMI or a machine check of the machine ended the guest's run and was not delivered: it goes to our
+    /// handler. The NMI handler's IRET lets the next one come. And an IRET of the guest that faulted has
+    /// unblocked NMIs already: they are blocked again, for it will run again
     /// (SDM 3C "Resuming Guest Software After Handling an Exception").
-    pub(super) fn settle_nmis(&mut self, record: &VmxRecord) {
+    pub(super) fn settle_event(&mut self, record: &VmxRecord) {
         let information = InterruptionInformation(record.interruption_info);
         let unblocked = match FullReason(record.reason).basic() {
-            ExitReason::EXCEPTION_OR_NMI
-                if information.interruption_type() == InterruptionType::NMI =>
-            {
-                // SAFETY: our NMI handler keeps all registers and has a stack of its own.
-                return unsafe { asm!("int 2") };
-            }
-            ExitReason::EXCEPTION_OR_NMI => {
-                information.nmi_unblocking() && information.vector() != Vector::DF
-            }
+            ExitReason::EXCEPTION_OR_NMI => match information.vector() {
+                Vector::NMI => return take_nmi(),
+                Vector::MC => return take_machine_check(),
+                vector => information.nmi_unblocking() && vector != Vector::DF,
+            },
             ExitReason::EPT_VIOLATION => EptViolation(record.qualification).nmi_unblocking(),
             _ => false,
         };
@@ -125,4 +121,17 @@ impl VmxVcpu {
             self.hold_back(state);
         }
     }
+}
+
+fn take_nmi() {
+    // SAFETY: our NMI handler keeps all registers and has a stack of its own.
+    unsafe { asm!("int 2") }
+}
+
+/// Of a machine check that ended the guest's run, or the VM entry to it (SDM 3C "Machine-Check Events During
+/// VM Entry"), nothing was delivered yet.
+#[cold]
+pub(super) fn take_machine_check() {
+    // SAFETY: our IDT has a gate for the vector, with a stack of its own.
+    unsafe { asm!("int 18") }
 }

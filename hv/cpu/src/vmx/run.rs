@@ -1,6 +1,7 @@
 //! One virtual CPU: [`Engine`] on a VMCS.
 
 use super::capability::Capability;
+use super::event::take_machine_check;
 use super::unswitched::Unswitched;
 use super::vmcs::Vmcs;
 use super::vpid::{Vpid, flush_ept};
@@ -12,6 +13,7 @@ use core::num::NonZeroU64;
 use core::ptr::from_mut;
 use spec::addr::Hpa;
 use spec::control_registers::Rflags;
+use spec::exception::Vector;
 use spec::msr::{Efer, Msr};
 use spec::segment::AccessRights;
 use spec::vmx::controls::{EptVpidCap, Eptp, Primary, Secondary};
@@ -30,6 +32,9 @@ static IO_BITMAPS: [Page; 2] = [const { Page([0xff; 4096]) }; 2];
 
 /// What is written back when a new MSR-bitmap page starts: every MSR exits.
 const INTERCEPT_ALL: u8 = 0xff;
+/// The exceptions that exit whatever vmm wants: machine checks are the machine's, not the guest's.
+const ALWAYS: u32 = 1 << Vector::MC.0;
+
 /// From the bit of a read to that of a write, in the MSR bitmaps.
 const WRITE_BITMAPS: usize = 2048 * 8;
 
@@ -110,7 +115,6 @@ impl VmxVcpu {
         let has_timer = self.capability.has_preemption_timer();
         let vmcs = self.vmcs.current_mut();
         for field in [
-            EXCEPTION_BITMAP,
             PAGE_FAULT_ERROR_CODE_MASK,
             PAGE_FAULT_ERROR_CODE_MATCH,
             CR3_TARGET_COUNT,
@@ -122,6 +126,7 @@ impl VmxVcpu {
         ] {
             vmcs.write(field, 0);
         }
+        vmcs.write(EXCEPTION_BITMAP, ALWAYS);
         vmcs.write(GUEST_ACTIVITY_STATE, ActivityState::ACTIVE.0);
         vmcs.write(GUEST_PENDING_DEBUG_EXCEPTIONS, 0);
         vmcs.write(VMCS_LINK_POINTER, u64::MAX);
@@ -142,7 +147,8 @@ impl VmxVcpu {
         }
         match reason.basic() {
             ExitReason::PREEMPTION_TIMER => self.start_timer(),
-            _ => self.settle_nmis(&record),
+            ExitReason::ENTRY_MACHINE_CHECK => take_machine_check(),
+            _ => self.settle_event(&record),
         }
         record
     }
@@ -310,7 +316,9 @@ impl Engine for VmxVcpu {
     }
 
     fn set_exception_intercepts(&mut self, vectors: u32) {
-        self.vmcs.current_mut().write(EXCEPTION_BITMAP, vectors);
+        self.vmcs
+            .current_mut()
+            .write(EXCEPTION_BITMAP, vectors | ALWAYS);
     }
 
     fn set_msr_passthrough(&mut self, msr: u32, read: bool, write: bool) {
