@@ -10,7 +10,7 @@ use rt::{
     },
     lapic, machine, paging, segments, user,
 };
-use x86::controlregs::Cr4;
+use x86::controlregs::{Cr0, Cr4};
 
 rt::main!(main);
 
@@ -209,6 +209,13 @@ fn control_registers() {
         before | Cr4::CR4_ENABLE_GLOBAL_PAGES
     );
     machine::set_cr4(before);
+    let shown = [Cr4::CR4_ENABLE_MACHINE_CHECK, Cr4::empty()].map(|machine_check| {
+        machine::set_cr4(before - Cr4::CR4_ENABLE_MACHINE_CHECK | machine_check);
+        machine::cr4() & Cr4::CR4_ENABLE_MACHINE_CHECK == machine_check
+    });
+    check_eq!("CR4.MCE", shown, [true; 2]);
+    machine::set_cr4(before);
+    cache_disable();
     lapic::enable();
     execute!("mov cr8, {}", in(reg) 5_u64);
     let cr8: u64;
@@ -227,6 +234,29 @@ fn control_registers() {
 #[repr(C, align(4096))]
 struct Page([u8; 4096]);
 static STACK: rt::Single<Page> = rt::Single::new(Page([0; 4096]));
+
+/// What CR0 holds while CD is set, which a hypervisor need not give the processor.
+fn cache_disable() {
+    let before = machine::cr0();
+    let disabled = before | Cr0::CR0_CACHE_DISABLE;
+    machine::set_cr0(disabled);
+    check_eq!("CR0.CD", machine::cr0(), disabled);
+    let (long, word): (u64, u16);
+    execute!("mov {0}, -1", "smsw {0}", "smsw {1:x}", out(reg) long, out(reg) word);
+    let cr0 = disabled.bits();
+    check_eq!("SMSW with CR0.CD", (long as usize, word), (cr0, cr0 as u16));
+    let stored = rt::Single::new(u64::MAX);
+    execute!("smsw [{}]", in(reg) stored.get());
+    check_eq!(
+        "SMSW in memory",
+        stored.load(),
+        !0 << 16 | cr0 as u64 & 0xffff
+    );
+    execute!("lmsw {0:x}", "clts", in(reg) 0xb_u16);
+    check_eq!("LMSW and CLTS with CR0.CD", machine::cr0(), disabled);
+    machine::set_cr0(before);
+    check_eq!("CR0.CD cleared", machine::cr0(), before);
+}
 
 fn at_cpl_3() {
     let page = STACK.get() as u64;

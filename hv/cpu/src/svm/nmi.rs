@@ -17,7 +17,7 @@
 use super::run::SvmVcpu;
 use super::vmcb::{Intercept1, InterruptShadow};
 use crate::percpu;
-use spec::control_registers::{Dr6, Rflags};
+use spec::control_registers::{Cr0, Dr6, Rflags};
 use spec::exception::Vector;
 use spec::svm::exit::ExitCode;
 use vmm::exit::from_svm::SvmRecord;
@@ -202,7 +202,10 @@ impl SvmVcpu {
         if vector == Vector::PF {
             self.vmcb.set_cr2(record.exit_info_2);
         }
-        let error_code = vector.has_error_code().then_some(record.exit_info_1 as u32);
+        // In real mode no exception pushes an error code.
+        let protected = self.vmcb.save.cr0 & Cr0::PE.bits() != 0;
+        let error_code =
+            (protected && vector.has_error_code()).then_some(record.exit_info_1 as u32);
         self.inject_event(Event::exception(vector.0, error_code));
         None
     }

@@ -4,7 +4,7 @@ use super::run::SvmVcpu;
 use super::vmcb::{InterruptShadow, Vmcb, VmcbSegment};
 use crate::{cr, percpu};
 use core::num::NonZeroU64;
-use spec::control_registers::{Cr0, Rflags};
+use spec::control_registers::{Cr0, Cr4, Rflags};
 use spec::msr::Efer;
 use spec::segment::AccessRights;
 use vmm::emulate::length::Line;
@@ -41,10 +41,10 @@ impl Engine for SvmVcpu {
             Reg::Rip => save.rip,
             Reg::Rsp => save.rsp,
             Reg::Rflags => save.rflags,
-            Reg::Cr0 => save.cr0,
+            Reg::Cr0 => self.cr0(),
             Reg::Cr2 => save.cr2,
             Reg::Cr3 => save.cr3,
-            Reg::Cr4 => save.cr4,
+            Reg::Cr4 => self.cr4,
             Reg::Xcr0 => self.extended.xcr0(),
             Reg::Dr0 => self.extended.breakpoint(0),
             Reg::Dr1 => self.extended.breakpoint(1),
@@ -244,11 +244,21 @@ impl SvmVcpu {
         }
     }
 
+    /// The guest changes TS and MP without an exit.
+    fn cr0(&self) -> u64 {
+        self.vmcb.save.cr0 | self.cr0_caches
+    }
+
+    /// CD and NW are clear underneath: they would slow this processor's core down, whoever runs on it.
+    ///
     /// Writing the VMCB's control registers, unlike the guest's own MOV, flushes no translations.
-    fn set_cr0(&mut self, value: u64) {
+    pub(super) fn set_cr0(&mut self, value: u64) {
         const PAGING: Cr0 = Cr0::PE.union(Cr0::PG).union(Cr0::WP);
+        const CACHES: u64 = Cr0::CD.union(Cr0::NW).bits();
         let old = self.vmcb.save.cr0;
-        self.vmcb.set_cr0(value);
+        self.cr0_caches = value & CACHES;
+        self.vmcb.set_cr0(value & !CACHES);
+        self.update_cr_intercepts();
         self.update_long_mode();
         if (old ^ value) & PAGING.bits() != 0 {
             self.flush();
@@ -266,12 +276,29 @@ impl SvmVcpu {
         self.flush();
     }
 
-    fn set_cr4(&mut self, value: u64) {
-        let changed = self.vmcb.save.cr4 != value;
-        self.vmcb.set_cr4(value);
+    /// MCE is set underneath: without it a machine check would not exit but shut the processor down.
+    pub(super) fn set_cr4(&mut self, value: u64) {
+        let changed = self.cr4 != value;
+        self.cr4 = value;
+        self.vmcb.set_cr4(value | Cr4::MCE.bits());
+        self.update_cr_intercepts();
         if changed {
             self.flush();
         }
+    }
+
+    /// CR8 is the TPR of the local APIC, which vmm emulates, and which bits of CR4 a guest may set vmm decides. What
+    /// the guest reads itself must be what it wrote; and a write of CR0 that exits by CR0_SEL_WRITE alone has
+    /// changed a bit that the VMCB holds.
+    fn update_cr_intercepts(&mut self) {
+        const CR0: u16 = 1 << 0;
+        const CR4: u16 = 1 << 4;
+        const CR8: u16 = 1 << 8;
+        let vmcb = &mut self.vmcb;
+        let cr0 = if self.cr0_caches == 0 { 0 } else { CR0 };
+        let cr4 = if vmcb.save.cr4 == self.cr4 { 0 } else { CR4 };
+        vmcb.set_intercept_cr_reads(cr0 | cr4 | CR8);
+        vmcb.set_intercept_cr_writes(cr0 | CR4 | CR8);
     }
 
     fn update_long_mode(&mut self) {

@@ -14,17 +14,13 @@ use alloc::boxed::Box;
 use core::arch::asm;
 use core::arch::x86_64::{__cpuid, __cpuid_count};
 use spec::addr::Hpa;
+use spec::control_registers::Cr0;
 use spec::cpuid::{Extended8Ebx, Leaf7Ebx, SvmEdx, leaf};
 use spec::exception::Vector;
 use spec::svm::exit::ExitCode;
 use vmm::emulate::length::Lengths;
 use vmm::exit::from_svm::SvmRecord;
 use vmm::machine::{Gpr, Gprs, Visit};
-
-/// CR8 is the TPR of the local APIC, which vmm emulates.
-const CR8: u16 = 1 << 8;
-/// vmm decides which bits of CR4 a guest may set.
-const CR4: u16 = 1 << 4;
 
 /// The exit code of a physical machine check.
 const MACHINE_CHECK: u64 = ExitCode::EXCEPTION.0 + Vector::MC.0 as u64;
@@ -38,6 +34,9 @@ pub(super) struct SvmVcpu {
     /// The page with the state of the physical CPU's own hypervisor.
     host: u64,
     asid: Asid,
+    /// CR0.CD and NW, and CR4, as the guest sees them.
+    pub(super) cr0_caches: u64,
+    pub(super) cr4: u64,
     /// The guest sees EFER.SVME set; underneath it always is.
     pub(super) svme: bool,
     /// The exceptions that vmm wants to exit.
@@ -69,6 +68,8 @@ impl SvmVcpu {
             features,
             host: 0,
             asid: Asid::default(),
+            cr0_caches: 0,
+            cr4: 0,
             svme: false,
             exceptions: 0,
             nmi: Nmi::default(),
@@ -76,6 +77,8 @@ impl SvmVcpu {
             injected: None,
             lengths: Lengths::default(),
         };
+        new.set_cr0(Cr0::RESET.bits());
+        new.set_cr4(0);
         new.update_exception_intercepts();
         new
     }
@@ -181,14 +184,12 @@ fn take_machine_check() {
     unsafe { asm!("int 18") }
 }
 
-/// What exits always. IRET, VINTR and exceptions come and go. INVLPG, MOV DR, RDTSC and MOV to CR3 are
+/// What exits always. IRET, VINTR, exceptions and some control registers come and go. INVLPG, MOV DR, RDTSC and MOV to CR3 are
 /// the guest's own affair under nested paging, and MOV to CR0 as far as only TS and MP change.
 ///
 /// EFER.SVME is set under the guest, so that SVM's instructions do not raise #UD by themselves.
 /// VMCALL, Intel's, does: vmm sees it if it asks for exits of #UD.
 fn set_intercepts(vmcb: &mut Vmcb) {
-    vmcb.set_intercept_cr_reads(CR8);
-    vmcb.set_intercept_cr_writes(CR4 | CR8);
     vmcb.set_intercept1(
         Intercept1::INTR
             | Intercept1::NMI

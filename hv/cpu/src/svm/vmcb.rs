@@ -3,7 +3,7 @@
 
 use alloc::boxed::Box;
 use core::ops::Deref;
-use spec::control_registers::{Cr0, Dr6, Dr7, Rflags};
+use spec::control_registers::{Dr6, Dr7, Rflags};
 use spec::msr::{Efer, PAT_RESET};
 use spec::segment::AccessRights;
 pub(super) use spec::svm::vmcb::{
@@ -105,7 +105,8 @@ setters! {
 }
 
 impl Vmcb {
-    /// The state after INIT: APM vol 2 "Processor Initialization State". Nothing is intercepted yet.
+    /// The state after INIT, but for the control registers: APM vol 2 "Processor Initialization State". Nothing is
+    /// intercepted yet.
     pub(super) fn new() -> Box<Self> {
         let mut new = Box::new(Self(spec::svm::vmcb::Vmcb::new()));
         let data = segment(0, 0, AccessRights::REAL_DATA);
@@ -120,7 +121,6 @@ impl Vmcb {
         new.set_gdtr(segment(0, 0, AccessRights::empty()));
         new.set_idtr(segment(0, 0, AccessRights::empty()));
         new.set_efer(Efer::SVME.bits());
-        new.set_cr0(Cr0::RESET.bits());
         new.set_rflags(Rflags::RESET.bits());
         new.set_rip(0xfff0);
         new.set_dr6(Dr6::RESET.bits());

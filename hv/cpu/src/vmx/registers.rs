@@ -20,8 +20,8 @@ const CR0_HOST: u64 = Cr0::PE
     .union(Cr0::PG)
     .bits();
 
-/// The bits of CR4 that the guest writes without an exit. The rest is ours to show: VMXE, which is
-/// set underneath, and features that a guest is not offered.
+/// The bits of CR4 that the guest writes without an exit. The rest is ours to show: VMXE and MCE,
+/// which are set underneath, and features that a guest is not offered.
 const CR4_GUEST: u64 = Cr4::VME
     .union(Cr4::PVI)
     .union(Cr4::TSD)
@@ -180,11 +180,13 @@ impl VmxVcpu {
         vmcs.write(CR0_READ_SHADOW, self.cr0_read_shadow);
     }
 
+    /// MCE is set underneath: without it a machine check would not exit but shut the processor down.
     fn write_cr4(&mut self, value: u64) {
+        const SET: u64 = Cr4::VMXE.union(Cr4::MCE).bits();
         let (zero, one) = self.capability.cr4_fixed;
         self.cr4_read_shadow = value;
         let vmcs = self.vmcs.current_mut();
-        vmcs.write(GUEST_CR4, apply_fixed(value | Cr4::VMXE.bits(), zero, one));
+        vmcs.write(GUEST_CR4, apply_fixed(value | SET, zero, one));
         vmcs.write(CR4_READ_SHADOW, value);
     }
 

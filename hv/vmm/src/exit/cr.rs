@@ -1,4 +1,4 @@
-//! Control registers: MOV to CR0, CR4 and CR8, CLTS and LMSW, with what the architecture checks
+//! Control registers: MOV to and from CR0, CR4 and CR8, CLTS, LMSW and SMSW, with what the architecture checks
 //! and what follows for long mode and PAE paging (SDM 3A "Control Registers", "Switching Out of
 //! IA-32e Mode Operation").
 
@@ -45,13 +45,25 @@ fn carry_out(cr: CrAccess, v: &mut Vcpu) -> Result<bool, Event> {
         (0, CrAccessType::MovTo(gpr)) => set_cr0(v, source(v, gpr))?,
         (4, CrAccessType::MovTo(gpr)) => set_cr4(v, source(v, gpr))?,
         (8, CrAccessType::MovTo(gpr)) => set_cr8(v, source(v, gpr))?,
-        (8, CrAccessType::MovFrom(gpr)) => {
-            let class = v.lapic.cr8().into();
-            v.set_gpr(Gpr::from_number(gpr), class);
+        (number, CrAccessType::MovFrom(gpr)) => {
+            let Some(value) = shown(v, number) else {
+                return Ok(false);
+            };
+            v.set_gpr(Gpr::from_number(gpr), value);
         }
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// What a read of this control register gives.
+fn shown(v: &Vcpu, number: u8) -> Option<u64> {
+    match number {
+        0 => Some(v.engine.reg(Reg::Cr0)),
+        4 => Some(v.engine.reg(Reg::Cr4)),
+        8 => Some(v.lapic.cr8().into()),
+        _ => None,
+    }
 }
 
 /// Outside 64-bit mode a register has 32 bits.
@@ -73,6 +85,7 @@ fn decoded(v: &mut Vcpu) -> Result<bool, Event> {
     let instruction = fetch::instruction(v)?;
     let (number, access) = match instruction.mnemonic() {
         Mnemonic::Clts => (0, CrAccessType::Clts),
+        Mnemonic::Smsw => return store_machine_status(v, &instruction).map(|()| true),
         Mnemonic::Lmsw => (0, CrAccessType::Lmsw(machine_status_word(v, &instruction)?)),
         Mnemonic::Mov if instruction.op0_register().is_cr() => (
             instruction.op0_register().number(),
@@ -99,6 +112,17 @@ fn machine_status_word(v: &mut Vcpu, instruction: &Instruction) -> Result<u16, E
     }
     let at = operand::linear_address(v, instruction, 2, false)?;
     Ok(memory::read(v, at, 2)? as u16)
+}
+
+/// SMSW stores 16 bits in memory, and as much of CR0 as its operand size in a register.
+fn store_machine_status(v: &mut Vcpu, instruction: &Instruction) -> Result<(), Event> {
+    let value = cr0(v).bits();
+    if instruction.op0_kind() == OpKind::Register {
+        operand::set_register(v, instruction.op0_register(), value);
+        return Ok(());
+    }
+    let at = operand::linear_address(v, instruction, 2, true)?;
+    memory::write(v, at, 2, value & operand::mask(2))
 }
 
 /// LMSW loads PE, MP, EM and TS, and cannot clear PE.
@@ -128,9 +152,6 @@ fn set_cr0(v: &mut Vcpu, value: u64) -> Result<(), Event> {
         leave_long_mode(v, efer)?;
     }
     v.engine.set_reg(Reg::Cr0, new.bits());
-    if turns_on || turns_off {
-        v.engine.flush_nested();
-    }
     Ok(())
 }
 
@@ -186,9 +207,6 @@ fn set_cr4(v: &mut Vcpu, value: u64) -> Result<(), Event> {
         load_pdptes(v, value)?;
     }
     v.engine.set_reg(Reg::Cr4, value);
-    if (old ^ new).intersects(PAGING) {
-        v.engine.flush_nested();
-    }
     Ok(())
 }
 

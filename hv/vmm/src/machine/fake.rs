@@ -149,7 +149,6 @@ pub(crate) struct Told {
     pub(crate) pdptes: [u64; 4],
     pub(crate) deadline: Option<u64>,
     pub(crate) tsc_offset: u64,
-    pub(crate) flushes: usize,
     pub(crate) lengths: Lengths,
 }
 
@@ -310,7 +309,5 @@ impl Engine for FakeEngine {
         self.told.lock().tsc_offset = offset;
     }
 
-    fn flush_nested(&mut self) {
-        self.told.lock().flushes += 1;
-    }
+    fn flush_nested(&mut self) {}
 }

@@ -96,7 +96,6 @@ fn pae_paging_loads_its_pointers_and_checks_them() {
         [0x5001, 0x1e6, 0x6001, 0],
         "an entry that is not present may be anything"
     );
-    assert_eq!(f.told.lock().flushes, 1);
     for reserved in [0x5003, 0x5081, 1 << 40 | 1, 1 << 63 | 1] {
         f.write(0x4018, &u64::to_le_bytes(reserved));
         assert_eq!(write(&mut f, 4, 0x20 | 0x80), Verdict::GP, "{reserved:#x}");
@@ -190,4 +189,50 @@ fn instructions_are_decoded_where_the_hardware_does_not_say() {
     }
     let mut f = Fixture::with_code(&[0x90]);
     assert!(matches!(f.decide(&unknown), Verdict::Stop(_)));
+}
+
+#[test]
+fn reads_give_what_the_guest_is_shown() {
+    let mut f = Fixture::new();
+    f.v.engine.set_reg(Reg::Cr0, 0x6000_0031);
+    f.v.engine.set_reg(Reg::Cr4, 0x6a0);
+    for (number, value) in [(0, 0x6000_0031), (4, 0x6a0)] {
+        assert_eq!(
+            f.decide(&exit(number, CrAccessType::MovFrom(3))),
+            Verdict::Next
+        );
+        assert_eq!(f.gpr(Rbx), value);
+    }
+    assert!(matches!(
+        f.decide(&exit(2, CrAccessType::MovFrom(3))),
+        Verdict::Stop(_)
+    ));
+}
+
+/// The instruction that reads CR0 or CR4, RBX after it, and the quadword at 0x4000.
+#[test]
+fn reads_are_decoded_where_the_hardware_does_not_say() {
+    let rows: &[(&[u8], u64, u64)] = &[
+        (&[0x0f, 0x20, 0xc3], 0x6000_0031, !0),       // mov rbx, cr0
+        (&[0x0f, 0x20, 0xe3], 0x6a0, !0),             // mov rbx, cr4
+        (&[0x48, 0x0f, 0x01, 0xe3], 0x6000_0031, !0), // smsw rbx
+        (&[0x0f, 0x01, 0xe3], 0x6000_0031, !0),       // smsw ebx
+        (&[0x66, 0x0f, 0x01, 0xe3], !0 << 16 | 0x31, !0), // smsw bx
+        (
+            &[0x0f, 0x01, 0x24, 0x25, 0, 0x40, 0, 0], // smsw [0x4000]
+            !0,
+            !0 << 16 | 0x31,
+        ),
+    ];
+    for &(code, rbx, memory) in rows {
+        let mut f = Fixture::with_code(code).with(&[(Rbx, !0)]);
+        f.v.engine.set_reg(Reg::Cr0, 0x6000_0031);
+        f.v.engine.set_reg(Reg::Cr4, 0x6a0);
+        f.write(0x4000, &[0xff; 8]);
+        let verdict = f.decide(&exit(0, CrAccessType::UnknownRead));
+        assert_eq!((verdict, f.gpr(Rbx)), (Verdict::Next, rbx), "{code:02x?}");
+        let mut stored = [0; 8];
+        f.v.guest.ram.read(L1Gpa(0x4000), &mut stored).unwrap();
+        assert_eq!(u64::from_le_bytes(stored), memory, "{code:02x?}");
+    }
 }
