@@ -40,6 +40,8 @@ pub enum Error {
     NoNestedPaging,
     /// No ASID is left for guests.
     NoAsids,
+    /// This CPU's SVM is not that of the CPU which booted.
+    Differs,
 }
 
 impl fmt::Display for Error {
@@ -63,12 +65,15 @@ impl fmt::Display for Error {
             Self::NoAsids => {
                 "this processor's SVM has no address space identifier for guests (CPUID 8000_000AH, EBX): use another one; in QEMU, -accel tcg -cpu max,+svm"
             }
+            Self::Differs => {
+                "its SVM is not that of the CPU which booted (CPUID 8000_000AH): switch cores of other kinds off in the firmware's setup"
+            }
         })
     }
 }
 
-/// SVM as this machine has it.
-#[derive(Clone, Copy, Debug)]
+/// SVM as this machine has it, on each CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Svm {
     features: SvmEdx,
     asids: u32,
@@ -114,6 +119,16 @@ impl Svm {
     }
 }
 
+impl Svm {
+    /// Virtual CPUs are made for what detection found, and may be loaded on every CPU.
+    fn enable_here(&self) -> Result<(), Error> {
+        if Self::detect()? != *self {
+            return Err(Error::Differs);
+        }
+        on::enable(self.asids)
+    }
+}
+
 impl Backend for Svm {
     fn name(&self) -> &'static str {
         "SVM"
@@ -124,7 +139,7 @@ impl Backend for Svm {
     }
 
     fn enable(&self) -> Result<(), String> {
-        on::enable(self.asids).map_err(|error| error.to_string())
+        self.enable_here().map_err(|error| error.to_string())
     }
 
     fn new_engine(&self, root: Hpa) -> Box<dyn Engine> {

@@ -13,7 +13,7 @@ use spec::vmx::controls::{
 };
 
 /// What the capability MSRs say, digested.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Capability {
     /// IA32_VMX_BASIC.
     pub(super) basic: Basic,
@@ -30,7 +30,7 @@ pub(super) struct Capability {
 }
 
 /// A value for each control field.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Controls {
     pub(super) pinbased: Pinbased,
     pub(super) primary: Primary,
@@ -180,10 +180,15 @@ fn ept_vpid() -> Result<EptVpidCap, Error> {
         | EptVpidCap::MEMORY_TYPE_WB
         | EptVpidCap::PAGE_2M
         | EptVpidCap::INVEPT;
-    match (required - found).iter_names().next() {
-        Some((name, _)) => Err(lacks(Msr::IA32_VMX_EPT_VPID_CAP, name)),
-        None => Ok(found),
+    if let Some((name, _)) = (required - found).iter_names().next() {
+        return Err(lacks(Msr::IA32_VMX_EPT_VPID_CAP, name));
     }
+    let types = EptVpidCap::INVEPT_SINGLE_CONTEXT | EptVpidCap::INVEPT_ALL_CONTEXT;
+    if !found.intersects(types) {
+        let what = "single-context and all-context INVEPT";
+        return Err(lacks(Msr::IA32_VMX_EPT_VPID_CAP, what));
+    }
+    Ok(found)
 }
 
 /// [`adjust`] with this CPU's capability MSR.

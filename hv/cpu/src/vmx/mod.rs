@@ -41,6 +41,8 @@ pub enum Error {
         /// The capability's name.
         what: String,
     },
+    /// This CPU's VMX is not that of the CPU which booted.
+    Differs,
     /// VMXON failed all the same.
     VmxonFailed,
 }
@@ -58,6 +60,9 @@ impl fmt::Display for Error {
                 f,
                 "this processor's VMX lacks {what} ({msr}): use an Intel processor of 2010 (Westmere) or later; in Bochs, cpu: model=corei7_skylake_x"
             ),
+            Self::Differs => f.write_str(
+                "its VMX is not that of the CPU which booted (IA32_VMX_BASIC and the MSRs after it): switch cores of other kinds off in the firmware's setup",
+            ),
             Self::VmxonFailed => f.write_str(
                 "VMXON failed though IA32_FEATURE_CONTROL allows it: something below us uses VMX already",
             ),
@@ -65,8 +70,8 @@ impl fmt::Display for Error {
     }
 }
 
-/// VMX as this machine has it.
-#[derive(Clone, Copy, Debug)]
+/// VMX as this machine has it, on each CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Vmx {
     capability: Capability,
     capabilities: Capabilities,
@@ -96,6 +101,16 @@ impl Vmx {
     }
 }
 
+impl Vmx {
+    /// Virtual CPUs are made for what detection found, and may be loaded on every CPU.
+    fn enable_here(&self) -> Result<(), Error> {
+        if Self::detect()? != *self {
+            return Err(Error::Differs);
+        }
+        on::enable(&self.capability)
+    }
+}
+
 impl Backend for Vmx {
     fn name(&self) -> &'static str {
         "VMX"
@@ -106,7 +121,7 @@ impl Backend for Vmx {
     }
 
     fn enable(&self) -> Result<(), String> {
-        on::enable(&self.capability).map_err(|error| error.to_string())
+        self.enable_here().map_err(|error| error.to_string())
     }
 
     fn new_engine(&self, root: Hpa) -> Box<dyn Engine> {

@@ -42,8 +42,16 @@ pub(super) fn read(vmcs: &Current) -> VmxRecord {
         rip,
         ..VmxRecord::default()
     };
-    more(vmcs, fields_of(FullReason(reason).basic()), &mut record);
+    more(vmcs, asked_of(FullReason(reason).basic()), &mut record);
     record
+}
+
+/// An external interrupt has information only with "acknowledge interrupt on exit", which is never set.
+fn asked_of(reason: ExitReason) -> Valid {
+    match reason {
+        ExitReason::EXTERNAL_INTERRUPT => Valid::empty(),
+        _ => fields_of(reason),
+    }
 }
 
 fn more(vmcs: &Current, valid: Valid, record: &mut VmxRecord) {

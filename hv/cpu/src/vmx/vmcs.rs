@@ -22,6 +22,8 @@ pub(super) struct Vmcs {
 /// The right to access the VMCS that is current on this physical CPU.
 pub(super) struct Current {
     launched: bool,
+    /// The physical CPU where it is current.
+    cpu: usize,
 }
 
 impl Vmcs {
@@ -44,7 +46,8 @@ impl Vmcs {
     /// Makes it the current VMCS of this CPU.
     pub(super) fn load(&mut self) -> &mut Current {
         let address = self.address();
-        let before = CURRENT[percpu::this().index()].swap(address, Ordering::Relaxed);
+        let cpu = percpu::this().index();
+        let before = CURRENT[cpu].swap(address, Ordering::Relaxed);
         assert!(
             before == 0 && self.current.is_none(),
             "a VMCS is loaded while another one is current"
@@ -52,15 +55,19 @@ impl Vmcs {
         // SAFETY: the region is 4 KiB aligned, was cleared on the CPU that had it before, and lives
         // until `clear`.
         unsafe { vmptrld(address) }.expect("VMPTRLD of a clear VMCS");
-        self.current.insert(Current { launched: false })
+        self.current.insert(Current {
+            launched: false,
+            cpu,
+        })
     }
 
     /// Writes it back to memory, so that another CPU may load it.
     pub(super) fn clear(&mut self) {
-        if self.current.take().is_none() {
+        let Some(current) = self.current.take() else {
             return;
-        }
-        CURRENT[percpu::this().index()].store(0, Ordering::Relaxed);
+        };
+        current.check_cpu();
+        CURRENT[current.cpu].store(0, Ordering::Relaxed);
         // SAFETY: it is this CPU's current VMCS; nobody has a `Current` of it any more.
         unsafe { vmclear(self.address()) }.expect("VMCLEAR of the current VMCS");
     }
@@ -122,8 +129,12 @@ impl Current {
     /// VMWRITE.
     #[inline]
     pub(super) fn write<T: FieldType>(&mut self, field: Field<T>, value: T::Value) {
-        // SAFETY: as in `read`. What the value does to the guest is the caller's decision; what it
-        // could do to us, VM entry checks or `host` alone writes.
+        // SAFETY: as in `read`. What the value does to the guest is the caller's decision. What could harm us
+        // has few writers. The host-state area: `host`, with this CPU's own state, and `run`, which points
+        // HOST_RSP at the registers that it gives to `switch`. Addresses: `write_controls`, whose EPT
+        // pointer is the root that `new_engine` was given, and whose bitmaps live as long as the virtual CPU. Controls:
+        // there, as `Capability` chose them; `set_window` and `write_efer` change only when the guest
+        // exits and in which mode it runs.
         unsafe {
             asm!(
                 "vmwrite rdi, {value}",
@@ -139,21 +150,14 @@ impl Current {
         }
     }
 
-    /// VMREAD of a field that this processor may not have.
-    pub(super) fn try_read(&self, encoding: u32) -> Option<u64> {
-        let (raw, failed): (u64, u8);
-        // SAFETY: as in `read`; a failure only sets flags.
-        unsafe {
-            asm!(
-                "vmread {raw}, {field}",
-                "setbe {failed}",
-                raw = inout(reg) 0_u64 => raw,
-                field = in(reg) u64::from(encoding),
-                failed = out(reg_byte) failed,
-                options(nostack)
-            );
-        }
-        (failed == 0).then_some(raw)
+    /// A virtual CPU is `Send`: one that moves must be unloaded first.
+    pub(super) fn check_cpu(&self) {
+        let here = percpu::this().index();
+        assert!(
+            self.cpu == here,
+            "the VMCS that CPU {} loaded is used on CPU {here}",
+            self.cpu
+        );
     }
 
     /// VMLAUNCH was done, so VMRESUME is next.
@@ -168,12 +172,6 @@ impl Current {
         self.launched = true;
     }
 
-    /// The instruction error after VMfailValid.
-    fn instruction_error(&self) -> Option<InstructionError> {
-        let raw = self.try_read(INSTRUCTION_ERROR.encoding())?;
-        Some(InstructionError(raw as u32))
-    }
-
     /// Ends with the reason why VMLAUNCH or VMRESUME failed: we built the VMCS, so the bug is ours.
     #[cold]
     pub(super) fn entry_failed(&self) -> ! {
@@ -182,7 +180,7 @@ impl Current {
         } else {
             "VMLAUNCH"
         };
-        match self.instruction_error() {
+        match instruction_error() {
             Some(error) => panic!(
                 "{instruction} failed: {error}: {}",
                 error.text().unwrap_or("unknown error")
@@ -192,12 +190,28 @@ impl Current {
     }
 }
 
+/// The instruction error after VMfailValid; `None` after VMfailInvalid, when there is no current VMCS.
+fn instruction_error() -> Option<InstructionError> {
+    let (raw, failed): (u64, u8);
+    // SAFETY: only instructions of VMX operation fail so. VMREAD without a current VMCS sets flags, no more.
+    unsafe {
+        asm!(
+            "vmread {raw}, {field}",
+            "setbe {failed}",
+            raw = inout(reg) 0_u64 => raw,
+            field = in(reg) u64::from(INSTRUCTION_ERROR.encoding()),
+            failed = out(reg_byte) failed,
+            options(nostack)
+        );
+    }
+    (failed == 0).then_some(InstructionError(raw as u32))
+}
+
 /// Ends with the reason why VMREAD or VMWRITE failed.
 #[cold]
 extern "sysv64" fn access_failed(encoding: u64) -> ! {
     let name = fields::name(encoding as u32).unwrap_or("?");
-    let current = Current { launched: false };
-    match current.instruction_error() {
+    match instruction_error() {
         Some(error) => panic!(
             "VMREAD or VMWRITE of {name} ({encoding:#x}) failed: {error}: {}",
             error.text().unwrap_or("unknown error")

@@ -5,6 +5,33 @@ use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 use spec::vmx::controls::EptVpidCap;
 
+/// The types of INVEPT and of INVVPID (SDM 3C "VMX Instructions").
+const SINGLE_CONTEXT: u64 = 1;
+const ALL_CONTEXT: u64 = 2;
+
+/// INVEPT or INVVPID.
+macro_rules! invalidate {
+    ($instruction:literal, $kind:expr, $descriptor:expr) => {{
+        let (kind, descriptor): (u64, [u64; 2]) = ($kind, $descriptor);
+        let failed: u8;
+        // SAFETY: VMX operation, and the processor has the instruction; it reads the descriptor and forgets
+        // translations, which changes no meaning.
+        unsafe {
+            asm!(
+                concat!($instruction, " {kind}, [{descriptor}]"),
+                "setbe {failed}",
+                kind = in(reg) kind,
+                descriptor = in(reg) &descriptor,
+                failed = out(reg_byte) failed,
+                options(nostack, readonly)
+            );
+        }
+        if failed != 0 {
+            not_forgotten($instruction, kind, descriptor);
+        }
+    }};
+}
+
 /// Which VPIDs are taken: bit n of word m is VPID 64 m + n. VPID 0 is the hypervisor's own.
 static TAKEN: [AtomicU64; 16] = {
     let mut words = [const { AtomicU64::new(0) }; 16];
@@ -33,10 +60,12 @@ impl Vpid {
         self.0
     }
 
-    /// Forgets this CPU's translations of linear addresses under it.
+    /// Forgets this CPU's translations of linear addresses under it. A VPID is only made where INVVPID has one of
+    /// these types.
     pub(super) fn flush(&self, capability: EptVpidCap) {
         let single = capability.contains(EptVpidCap::INVVPID_SINGLE_CONTEXT);
-        invalidate_vpid(if single { 1 } else { 2 }, self.0);
+        let kind = if single { SINGLE_CONTEXT } else { ALL_CONTEXT };
+        invalidate!("invvpid", kind, [u64::from(self.0), 0]);
     }
 }
 
@@ -46,22 +75,15 @@ impl Drop for Vpid {
     }
 }
 
-/// Forgets this CPU's translations that came from the EPT paging structures of `eptp`.
+/// Forgets this CPU's translations that came from the EPT paging structures of `eptp`. Detection found one of these
+/// types of INVEPT.
 pub(super) fn flush_ept(eptp: u64, capability: EptVpidCap) {
     let single = capability.contains(EptVpidCap::INVEPT_SINGLE_CONTEXT);
-    let kind: u64 = if single { 1 } else { 2 };
-    let descriptor = [eptp, 0];
-    // SAFETY: VMX operation with INVEPT of this type; forgetting translations changes no meaning.
-    // Should it fail, translations would stay: the EPTP was valid at VM entry, so it does not.
-    unsafe {
-        asm!("invept {}, [{}]", in(reg) kind, in(reg) &descriptor, options(nostack, readonly))
-    }
+    let kind = if single { SINGLE_CONTEXT } else { ALL_CONTEXT };
+    invalidate!("invept", kind, [eptp, 0]);
 }
 
-fn invalidate_vpid(kind: u64, vpid: u16) {
-    let descriptor = [u64::from(vpid), 0];
-    // SAFETY: as in `flush_ept`; a VPID is only made where INVVPID is.
-    unsafe {
-        asm!("invvpid {}, [{}]", in(reg) kind, in(reg) &descriptor, options(nostack, readonly))
-    }
+#[cold]
+fn not_forgotten(instruction: &str, kind: u64, descriptor: [u64; 2]) -> ! {
+    panic!("{instruction} of type {kind} with {descriptor:x?} failed: translations would stay")
 }
