@@ -1,8 +1,8 @@
 //! The guests of this run, from the boot modules, given to the CPUs in turn.
 
-use crate::cmdline::Options;
+use crate::cmdline::{FaultTime, Options};
 use crate::info::Info;
-use crate::{aps, bench, console, end};
+use crate::{aps, bench, console, end, fault, memory};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use cpu::machine::{Backend, Console, Native};
@@ -31,10 +31,7 @@ pub fn run(backend: Box<dyn Backend>, frames: Frames, info: &Info, options: &Opt
     });
     log::info!("engine {}", native.backend().name());
     aps::on_all(enable);
-    let host = HOST.call_once(|| Host {
-        machine: native,
-        frames: frames.into(),
-    });
+    let host = HOST.call_once(|| Host::new(native, frames, memory::heap_for_guests()));
     let modules: Vec<Module> = info.modules().collect();
     load(host, &modules);
     vmm::emulate::fetch::prepare();
@@ -44,6 +41,7 @@ pub fn run(backend: Box<dyn Backend>, frames: Frames, info: &Info, options: &Opt
     aps::on_all(schedule);
     if options.trace_dump {
         end::print_last_exits();
+        end::print_stacks();
     }
     u32::from(SCHEDULER.failed() > 0)
 }
@@ -63,6 +61,9 @@ fn enable() {
 fn schedule() {
     if let Some(host) = HOST.get() {
         SCHEDULER.run(host);
+        if percpu::this().index() == 0 {
+            fault::make(FaultTime::Late);
+        }
     }
 }
 
@@ -73,7 +74,11 @@ fn load(host: &'static Host, modules: &[Module]) {
         .iter()
         .filter(|module| !module.command_line.starts_with("file:"));
     if guest::count(modules) == 0 {
-        log::warn!("no guests: GRUB loaded no module with a command line such as `test:t-cpuid`");
+        log::error!(
+            "no guest: in GRUB's menu, let a module2 line follow that of the hypervisor, such as \
+             module2 /boot/t-hello test:t-hello"
+        );
+        SCHEDULER.count_failure();
     }
     for (index, module) in requests.enumerate() {
         let number = index + 1;

@@ -5,12 +5,15 @@ use core::ops::Range;
 use cpu::percpu::{MAX_CPUS, STACKS_SIZE};
 use cpu::phys;
 use talc::{TalcLock, source::Manual};
+use vmm::host::Heap;
 use vmm::memory::Frames;
 
 #[global_allocator]
 static HEAP: TalcLock<spin::Mutex<()>, Manual> = TalcLock::new(Manual);
 
 const MIB: u64 = 1 << 20;
+/// What no guest is promised of the heap.
+const OWN_HEAP: u64 = 2 * MIB;
 /// What the early page tables map, and what CR3 can hold in an application processor's first steps.
 pub const EARLY_END: u64 = 4 << 30;
 /// The block that holds the application processors' stacks, mapped in 4 KiB pages.
@@ -65,6 +68,23 @@ pub fn init_heap(info: &Info) -> Result<Range<u64>, &'static str> {
     }
     .ok_or("the heap is too small")?;
     Ok(start..piece.end)
+}
+
+/// The part of the heap that guests can be promised: what is free, less what we keep for ourselves. More is made
+/// from free frames, for as many guests as there are.
+pub fn heap_for_guests() -> Heap {
+    let counters = *HEAP.lock().counters();
+    let free = counters
+        .claimed_bytes
+        .saturating_sub(counters.allocated_bytes) as u64;
+    Heap::new(free.saturating_sub(OWN_HEAP), |range| {
+        // SAFETY: usable memory that the frame allocator gave away for good; it is mapped.
+        let claimed = unsafe {
+            HEAP.lock()
+                .claim(range.start as *mut u8, (range.end - range.start) as usize)
+        };
+        assert!(claimed.is_some(), "the heap does not take {range:x?}");
+    })
 }
 
 /// How many bytes of the heap are allocated.

@@ -13,6 +13,7 @@ use crate::errno::Errno;
 use crate::memory::contents::{Budget, Contents};
 use alloc::collections::BTreeMap;
 use linux_raw_sys::general::{S_IFCHR, S_IFDIR, S_IFLNK, S_IFREG};
+use spec::addr::PAGE_SIZE;
 
 /// The inode of the root directory.
 pub const ROOT: Ino = 1;
@@ -20,6 +21,10 @@ pub const ROOT: Ino = 1;
 pub const CONSOLE: Ino = 2;
 /// How many links an inode may have.
 const LINKS_MAX: u32 = 32_000;
+/// What a name is charged: it is kept twice, with at most 255 bytes, in nodes that may be half empty.
+const NAME_COST: u64 = 1024;
+/// What an inode with its first name is charged; a directory has nodes of its own besides.
+const INODE_COST: u64 = 2048;
 
 /// Devices that are there under `/dev` although no archive has them, and that no listing shows:
 /// name, major and minor number.
@@ -38,7 +43,7 @@ const HIDDEN: [(&[u8], u32, u32); 7] = [
 pub struct FileSystem {
     inodes: BTreeMap<Ino, Inode>,
     next: Ino,
-    /// What files and names may still take; an inode counts as a page.
+    /// What files, names and pipes may still take.
     pub budget: Budget,
 }
 
@@ -58,7 +63,7 @@ impl FileSystem {
         Self {
             inodes,
             next: CONSOLE + HIDDEN.len() as u64,
-            budget: Budget::new(capacity / spec::addr::PAGE_SIZE),
+            budget: Budget::new(capacity),
         }
     }
 
@@ -129,7 +134,7 @@ impl FileSystem {
             return Err(Errno::ENOENT);
         }
         self.check_alive(spot.directory)?;
-        self.budget.take()?;
+        self.budget.take(cost(&inode))?;
         let (ino, now) = (self.next, inode.changed);
         self.next += 1;
         self.inodes.insert(ino, inode);
@@ -211,7 +216,7 @@ impl FileSystem {
             return Err(Errno::ENOENT);
         }
         self.check_alive(spot.directory)?;
-        self.budget.take()?;
+        self.budget.take(NAME_COST)?;
         self.add_name(spot, ino, now)
     }
 
@@ -231,7 +236,7 @@ impl FileSystem {
     fn drop_name(&mut self, spot: &Spot, ino: Ino, now: Time) -> Result<(), Errno> {
         self.remove_name(spot, ino, now)?;
         if self.inode(ino)?.links > 0 {
-            self.budget.give(1);
+            self.budget.give(NAME_COST);
         }
         self.forget_if_unused(ino);
         Ok(())
@@ -346,11 +351,7 @@ impl FileSystem {
         if self.inodes.get(&ino).is_some_and(unused)
             && let Some(inode) = self.inodes.remove(&ino)
         {
-            let pages = match inode.kind {
-                Kind::File(contents) => contents.owned_pages(),
-                _ => 0,
-            };
-            self.budget.give(1 + pages);
+            self.budget.give(cost(&inode));
         }
     }
 
@@ -371,6 +372,16 @@ impl FileSystem {
         }
         seen
     }
+}
+
+/// What an inode is charged, with what it holds.
+fn cost(inode: &Inode) -> u64 {
+    INODE_COST
+        + match &inode.kind {
+            Kind::File(contents) => contents.owned_pages() * PAGE_SIZE,
+            Kind::Link(target) => target.len() as u64,
+            _ => 0,
+        }
 }
 
 #[cfg(test)]

@@ -178,7 +178,7 @@ proptest! {
                 extra += count - 1;
             }
         }
-        let paid = u64::from(extra) + reachable.len() as u64 - 1;
+        let paid = u64::from(extra) * NAME_COST + (reachable.len() as u64 - 1) * INODE_COST;
         prop_assert_eq!(system.budget.free + paid, free);
     }
 }

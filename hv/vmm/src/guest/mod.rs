@@ -2,7 +2,7 @@
 
 use crate::device::bus::{Bus, Claims};
 use crate::exit::table::ExitTable;
-use crate::host::Host;
+use crate::host::{Host, Promise};
 use crate::memory::table::OutOfFrames;
 use crate::memory::{GuestRam, Space};
 use crate::vcpu::Vcpu;
@@ -78,9 +78,21 @@ impl Seat<'_> {
             .ok_or_else(|| LoadError::NoFile(name.into()))
     }
 
+    /// So much of our heap for the guest.
+    fn promise(&self, bytes: u64) -> Result<Promise, LoadError> {
+        let promise = self.host.promise(bytes);
+        promise.map_err(|OutOfFrames| LoadError::NoMemory(bytes))
+    }
+
     /// A virtual CPU of a new guest, in the state of a processor after INIT, loaded on this CPU so
     /// that its registers can be set; [`load`] unloads it.
-    pub(crate) fn new_vcpu(&self, kind: &'static GuestKind, path: &str, space: Space) -> Vcpu {
+    pub(crate) fn new_vcpu(
+        &self,
+        kind: &'static GuestKind,
+        path: &str,
+        space: Space,
+        heap: Promise,
+    ) -> Vcpu {
         let machine = self.host.machine;
         let console = Arc::new(Console::new(
             machine,
@@ -101,6 +113,7 @@ impl Seat<'_> {
             console,
             run_time: RunTime::default(),
             app: Once::new(),
+            _heap: heap,
         };
         Vcpu::new(engine, Arc::new(guest), self.host)
     }
@@ -128,6 +141,8 @@ pub struct Guest {
     pub run_time: RunTime,
     /// The Linux program in it, once it is loaded, if it is one.
     pub app: Once<Mutex<App>>,
+    /// What it may take of our heap; given back when the rest is dropped.
+    _heap: Promise,
 }
 
 /// Why a guest could not be loaded.

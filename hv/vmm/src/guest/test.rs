@@ -50,11 +50,15 @@ enum Mode {
     Long,
 }
 
+/// What a guest takes of our heap, in bytes: its virtual CPU and its devices.
+const HEAP_SIZE: u64 = 256 << 10;
+
 fn load(request: &Request, seat: &Seat<'_>) -> Result<Vcpu, LoadError> {
     const DEFAULT_MIB: u64 = 16;
     request.allow_options(&["mode"])?;
     let mode = mode(request)?;
     let size = request.memory(DEFAULT_MIB)?;
+    let heap = seat.promise(HEAP_SIZE)?;
     let space = new_space(seat.host, size)?;
     let ram = space.ram();
     let entry = lay_out(&ram, seat.program, &request.arguments.join(" "))?;
@@ -63,7 +67,7 @@ fn load(request: &Request, seat: &Seat<'_>) -> Result<Vcpu, LoadError> {
             "its entry point {entry:#x} is beyond real mode's 1 MiB"
         )));
     }
-    let mut vcpu = seat.new_vcpu(&TEST, &request.path, space);
+    let mut vcpu = seat.new_vcpu(&TEST, &request.path, space, heap);
     enter(&mut *vcpu.engine, mode, entry);
     vcpu.gprs[Gpr::Rdi] = ram.size();
     vcpu.gprs[Gpr::Rsi] = layout::ARGUMENTS;

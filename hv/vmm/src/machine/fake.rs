@@ -7,7 +7,7 @@ use super::{
 };
 use crate::emulate::length::{Lengths, Line};
 use crate::exit::Record;
-use crate::host::Host;
+use crate::host::{Heap, Host};
 use crate::memory::Frames;
 use crate::memory::testing::VecMemory;
 use crate::run::single_step;
@@ -67,10 +67,11 @@ impl FakeMachine {
     pub(crate) fn leak_host(&'static self) -> &'static Host {
         let mut frames = Frames::new();
         frames.add(0x1000..MEMORY);
-        Box::leak(Box::new(Host {
-            machine: self,
-            frames: Mutex::new(frames),
-        }))
+        Box::leak(Box::new(Host::new(
+            self,
+            frames,
+            Heap::new(1 << 30, |_| {}),
+        )))
     }
 }
 

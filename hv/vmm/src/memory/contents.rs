@@ -11,7 +11,7 @@ const ZEROS: [u8; PAGE] = [0; PAGE];
 /// The largest size of a file, in bytes, as on Linux' tmpfs.
 pub const SIZE_MAX: u64 = i64::MAX as u64;
 
-/// How many pages of ours the files of one guest may still take.
+/// How many bytes of our heap the files and pipes of one guest may still take.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
     /// All of them.
@@ -21,21 +21,21 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// A budget of so many pages.
+    /// A budget of so many bytes.
     #[must_use]
     pub const fn new(total: u64) -> Self {
         Self { total, free: total }
     }
 
-    /// Takes one page, or ENOSPC.
-    pub fn take(&mut self) -> Result<(), Errno> {
-        self.free = self.free.checked_sub(1).ok_or(Errno::ENOSPC)?;
+    /// Takes bytes, or ENOSPC.
+    pub fn take(&mut self, bytes: u64) -> Result<(), Errno> {
+        self.free = self.free.checked_sub(bytes).ok_or(Errno::ENOSPC)?;
         Ok(())
     }
 
-    /// Gives back pages.
-    pub fn give(&mut self, pages: u64) {
-        self.free = self.free.saturating_add(pages).min(self.total);
+    /// Gives back bytes.
+    pub fn give(&mut self, bytes: u64) {
+        self.free = self.free.saturating_add(bytes).min(self.total);
     }
 }
 
@@ -121,7 +121,7 @@ impl Contents {
     fn copy_of(&self, page: u64, budget: &mut Budget) -> Result<Vec<u8>, Errno> {
         let mut own = Vec::new();
         own.try_reserve_exact(PAGE).map_err(|_| Errno::ENOSPC)?;
-        budget.take()?;
+        budget.take(PAGE_SIZE)?;
         let start = page.saturating_mul(PAGE_SIZE);
         let start = usize::try_from(start.min(self.base.len() as u64)).unwrap_or(usize::MAX);
         let rest = self.base.get(start..).unwrap_or_default();
@@ -169,7 +169,7 @@ impl Contents {
         }
         if size < self.size {
             let gone = self.pages.split_off(&size.div_ceil(PAGE_SIZE));
-            budget.give(gone.len() as u64);
+            budget.give(gone.len() as u64 * PAGE_SIZE);
             if let Some(last) = self.pages.get_mut(&(size / PAGE_SIZE)) {
                 last[(size % PAGE_SIZE) as usize..].fill(0);
             }
@@ -206,14 +206,14 @@ mod tests {
 
     #[test]
     fn holes_take_nothing() {
-        let (mut contents, mut budget) = (Contents::default(), Budget::new(2));
+        let (mut contents, mut budget) = (Contents::default(), Budget::new(2 * PAGE_SIZE));
         contents.resize(1 << 40, &mut budget).unwrap();
         assert_eq!(contents.write(1 << 30, b"x", &mut budget), Ok(1));
-        assert_eq!((contents.used_pages(), budget.free), (1, 1));
+        assert_eq!((contents.used_pages(), budget.free), (1, PAGE_SIZE));
         assert_eq!(contents.write(0, &[1; 9000], &mut budget), Ok(4096));
         assert_eq!(contents.write(5000, b"y", &mut budget), Err(Errno::ENOSPC));
         contents.resize(0, &mut budget).unwrap();
-        assert_eq!(budget.free, 2);
+        assert_eq!(budget.free, 2 * PAGE_SIZE);
     }
 
     proptest! {
@@ -221,7 +221,7 @@ mod tests {
         #[test]
         fn agrees_with_a_vector(steps in prop::collection::vec((any::<bool>(), 0usize..20_000, 0usize..9_000, any::<u8>()), 1..30)) {
             let base: &'static [u8] = &[0x55; 9_001];
-            let (mut contents, mut budget) = (Contents::borrowed(base), Budget::new(1000));
+            let (mut contents, mut budget) = (Contents::borrowed(base), Budget::new(1000 * PAGE_SIZE));
             let mut model = base.to_vec();
             for (write, at, length, byte) in steps {
                 if write {
@@ -236,7 +236,7 @@ mod tests {
                     model.resize(at, 0);
                 }
                 prop_assert_eq!(&all(&contents), &model);
-                prop_assert_eq!(budget.free + contents.owned_pages(), budget.total);
+                prop_assert_eq!(budget.free + contents.owned_pages() * PAGE_SIZE, budget.total);
             }
         }
     }

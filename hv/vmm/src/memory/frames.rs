@@ -1,5 +1,6 @@
 //! The allocator of physical memory: a sorted list of free ranges, first fit.
 
+use alloc::collections::TryReserveError;
 use alloc::vec::Vec;
 use core::ops::Range;
 use spec::addr::PAGE_SIZE;
@@ -31,6 +32,12 @@ impl Frames {
             .iter()
             .fold(start..end, |m, r| m.start.min(r.start)..m.end.max(r.end));
         self.free.splice(first..last, [merged]);
+    }
+
+    /// Makes room for so many ranges, so that no change needs memory as long as there are no more.
+    pub fn reserve_ranges(&mut self, count: usize) -> Result<(), TryReserveError> {
+        self.free
+            .try_reserve_exact(count.saturating_sub(self.free.len()))
     }
 
     /// Takes this range out of what is free, whole pages outward.

@@ -37,7 +37,7 @@ pub(super) fn fallocate(c: &mut Call<'_>) -> Answer {
     }
     let (contents, budget) = c.system.files.contents_mut(ino)?;
     let pages = offset / PAGE_SIZE..end.div_ceil(PAGE_SIZE);
-    if pages.end - pages.start > budget.free {
+    if pages.end - pages.start > budget.free / PAGE_SIZE {
         return Err(Errno::ENOSPC.into());
     }
     for page in pages {

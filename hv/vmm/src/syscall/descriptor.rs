@@ -22,7 +22,7 @@ impl Call<'_> {
     /// Gives the open file the lowest free descriptor.
     fn add_descriptor(&mut self, file: OpenFile, close_on_exec: bool) -> Answer {
         self.process.descriptors.free(0)?;
-        let file = self.system.open.add(file);
+        let file = self.system.open.add(file)?;
         let descriptor = Descriptor {
             file,
             close_on_exec,
@@ -47,6 +47,7 @@ impl Call<'_> {
         let dropped = O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC;
         let file = OpenFile::new(object, Some(ino), flags & !dropped | LARGE_FILE);
         self.add_descriptor(file, flags & O_CLOEXEC != 0)
+            .inspect_err(|_| self.system.files.close(ino))
     }
 
     fn find_or_create(
@@ -215,7 +216,10 @@ pub(super) fn fcntl(c: &mut Call<'_>) -> Answer {
             Ok(0)
         }
         F_GETPIPE_SZ => match c.system.open.get(index)?.object {
-            Object::Pipe(..) => Ok(super::pipe::CAPACITY as u64),
+            Object::Pipe(pipe, _) => {
+                let pipe = c.system.pipes.get(pipe).ok_or(Errno::EBADF)?;
+                Ok(pipe.capacity as u64)
+            }
             _ => Err(Errno::EBADF.into()),
         },
         _ => Err(Errno::EINVAL.into()),
@@ -233,7 +237,8 @@ fn make_pipe(c: &mut Call<'_>, flags: u32) -> Answer {
     }
     let least = c.process.descriptors.free(0)?;
     c.process.descriptors.free(least + 1)?;
-    let (pipe, status) = (c.system.pipes.add(), flags & O_NONBLOCK);
+    let pipe = (c.system.pipes).add(&mut c.system.files.budget)?;
+    let status = flags & O_NONBLOCK;
     let close = flags & O_CLOEXEC != 0;
     let reader = OpenFile::new(Object::Pipe(pipe, Side::Read), None, O_RDONLY | status);
     let writer = OpenFile::new(Object::Pipe(pipe, Side::Write), None, O_WRONLY | status);

@@ -16,8 +16,15 @@ pub struct Descriptor {
 }
 
 /// The descriptors of a process.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Descriptors(Vec<Option<Descriptor>>);
+
+impl Default for Descriptors {
+    /// None, with the memory for all that there can be.
+    fn default() -> Self {
+        Self(Vec::with_capacity(DESCRIPTORS_MAX))
+    }
+}
 
 impl Descriptors {
     /// The open file behind a descriptor.

@@ -100,14 +100,15 @@ impl OpenFile {
 pub struct OpenFiles(Vec<Option<OpenFile>>);
 
 impl OpenFiles {
-    /// Adds one, with one reference.
-    pub fn add(&mut self, file: OpenFile) -> usize {
+    /// Adds one, with one reference; ENFILE if there is no memory for it.
+    pub fn add(&mut self, file: OpenFile) -> Result<usize, Errno> {
         if let Some(free) = self.0.iter().position(Option::is_none) {
             self.0[free] = Some(file);
-            return free;
+            return Ok(free);
         }
+        self.0.try_reserve(1).map_err(|_| Errno::ENFILE)?;
         self.0.push(Some(file));
-        self.0.len() - 1
+        Ok(self.0.len() - 1)
     }
 
     /// An open file.
@@ -147,7 +148,7 @@ impl OpenFiles {
             files.close(ino);
         }
         if let Object::Pipe(pipe, side) = file.object {
-            pipes.close(pipe, side);
+            pipes.close(pipe, side, &mut files.budget);
         }
         self.0[index] = None;
     }

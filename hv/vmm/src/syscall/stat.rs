@@ -198,14 +198,15 @@ pub(super) fn faccessat2(c: &mut Call<'_>) -> Answer {
 
 fn give_statfs(c: &mut Call<'_>, to: u64) -> Answer {
     let (files, budget) = (c.system.files.count(), c.system.files.budget);
+    let (total, free) = (budget.total / PAGE_SIZE, budget.free / PAGE_SIZE);
     let record: [u8; 120] = Record::new()
         .u64(TMPFS_MAGIC)
         .u64(PAGE_SIZE)
-        .u64(budget.total)
-        .u64(budget.free)
-        .u64(budget.free)
-        .u64(files + budget.free)
-        .u64(budget.free)
+        .u64(total)
+        .u64(free)
+        .u64(free)
+        .u64(files + free)
+        .u64(free)
         .skip(8)
         .u64(255)
         .u64(PAGE_SIZE)

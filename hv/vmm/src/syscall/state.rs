@@ -5,8 +5,10 @@ use super::open_files::{Device, Object, OpenFile, OpenFiles};
 use super::pipe::Pipes;
 use super::tty::Terminal;
 use super::unknown::Warned;
+use crate::errno::Errno;
 use crate::file_system::{CONSOLE, FileSystem, Ino, ROOT};
 use crate::memory::AddressSpace;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use linux_raw_sys::general::O_RDWR;
 
@@ -96,14 +98,14 @@ pub struct Process {
     /// Its resource limits: soft and hard, by RLIMIT_* number.
     pub limits: [(u64, u64); super::limit::COUNT],
     /// What it does about signals, by number less one.
-    pub actions: [Action; super::signals::COUNT as usize],
+    pub actions: Box<[Action; super::signals::COUNT as usize]>,
 }
 
 impl Process {
     /// The first process, with the console as descriptors 0 to 2.
-    pub fn first(memory: AddressSpace, system: &mut System) -> Self {
+    pub fn first(memory: AddressSpace, system: &mut System) -> Result<Self, Errno> {
         let console = Object::Device(Device::Terminal);
-        let file = (system.open).add(OpenFile::new(console, Some(CONSOLE), O_RDWR));
+        let file = (system.open).add(OpenFile::new(console, Some(CONSOLE), O_RDWR))?;
         system.files.open(CONSOLE);
         let mut descriptors = Descriptors::default();
         for fd in 0..3 {
@@ -115,7 +117,7 @@ impl Process {
         }
         system.open.share(file);
         system.open.share(file);
-        Self {
+        Ok(Self {
             pid: FIRST_PID,
             group: FIRST_PID,
             session: FIRST_PID,
@@ -126,8 +128,8 @@ impl Process {
             users: Identity::default(),
             groups: Identity::default(),
             limits: super::limit::DEFAULTS,
-            actions: [Action::default(); super::signals::COUNT as usize],
-        }
+            actions: Box::new([Action::default(); super::signals::COUNT as usize]),
+        })
     }
 }
 

@@ -101,7 +101,7 @@ impl Fixture {
         let area = Place::Fixed(ARGS);
         (memory.map(area, 0x10_0000, Protection::READ_WRITE, Backing::Zero)).unwrap();
         let mut system = System::new(FileSystem::new(1 << 20, Time::default()), 1);
-        let process = Process::first(memory, &mut system);
+        let process = Process::first(memory, &mut system).unwrap();
         let mut fixture = Self {
             system,
             process,

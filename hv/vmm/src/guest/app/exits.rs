@@ -48,9 +48,10 @@ fn load(request: &Request, seat: &Seat<'_>) -> Result<Vcpu, LoadError> {
         .map(|name| seat.file(name))
         .transpose()?;
     let size = request.memory(DEFAULT_MIB)?;
+    let heap = seat.promise(super::heap_size(size))?;
     let space = new_space(seat.host, size)?;
     let ram = space.ram();
-    let mut vcpu = seat.new_vcpu(&APP, &request.path, space);
+    let mut vcpu = seat.new_vcpu(&APP, &request.path, space, heap);
     let machine = seat.host.machine;
     let arguments: Vec<Vec<u8>> = request
         .arguments

@@ -81,6 +81,19 @@ impl From<CpioError> for LoadError {
     }
 }
 
+/// How much of our heap the files of a guest with so much RAM may take.
+const fn files_size(ram: u64) -> u64 {
+    ram / 4
+}
+
+/// How much of our heap an application may take in all, in bytes: its files with what allocating
+/// wastes, the list of its free RAM (16 bytes for every second page), its areas and descriptors.
+#[must_use]
+pub const fn heap_size(ram: u64) -> u64 {
+    const REST: u64 = 2 << 20;
+    files_size(ram) / 4 * 5 + ram / 512 + REST
+}
+
 /// What an application guest is made from.
 #[derive(Clone, Copy)]
 pub struct Start<'a> {
@@ -121,7 +134,7 @@ pub fn load(start: &Start<'_>, ram: GuestRam) -> Result<App, LoadError> {
         seconds: start.seconds as i64,
         nanoseconds: 0,
     };
-    let mut files = FileSystem::new(ram.size() / 2, now);
+    let mut files = FileSystem::new(files_size(ram.size()), now);
     match start.archive {
         Some(archive) => root::unpack(&mut files, archive, now)?,
         None => root::only(&mut files, start.path.as_bytes(), start.program, now)?,
@@ -135,7 +148,7 @@ pub fn load(start: &Start<'_>, ram: GuestRam) -> Result<App, LoadError> {
     let entry = layout::entry_state(memory.root(), program.entry, stack);
     let name = start.path.rsplit('/').next().unwrap_or_default();
     Ok(App {
-        process: Process::first(memory, &mut system),
+        process: Process::first(memory, &mut system).map_err(out_of_memory)?,
         thread: Thread::first(name.as_bytes()),
         system,
         entry,

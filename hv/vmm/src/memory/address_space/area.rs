@@ -1,5 +1,6 @@
 //! What a process mapped where: areas, sorted by address, that never overlap.
 
+use crate::errno::Errno;
 use crate::memory::table::Rights;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -189,9 +190,12 @@ impl Areas {
             .count()
     }
 
-    /// Takes this range out, and returns what lay there.
-    pub fn carve(&mut self, range: Range<u64>) -> Vec<Area> {
-        let gone: Vec<Area> = self.within(range.clone()).collect();
+    /// Takes this range out, and returns what lay there; ENOMEM if that is too much to remember.
+    pub fn carve(&mut self, range: Range<u64>) -> Result<Vec<Area>, Errno> {
+        let mut gone = Vec::new();
+        gone.try_reserve_exact(self.within(range.clone()).count())
+            .map_err(|_| Errno::ENOMEM)?;
+        gone.extend(self.within(range));
         for part in &gone {
             let Some(whole) = self.find(part.start).copied() else {
                 continue;
@@ -203,7 +207,7 @@ impl Areas {
                 }
             }
         }
-        gone
+        Ok(gone)
     }
 
     /// Adds an area where none is, joined with its neighbours where they are alike.
@@ -262,7 +266,7 @@ mod tests {
     fn carving_splits_and_inserting_joins() {
         let mut areas = Areas::default();
         areas.insert(area(0x1_0000..0x2_0000, true));
-        let gone = areas.carve(0x1_4000..0x1_5000);
+        let gone = areas.carve(0x1_4000..0x1_5000).unwrap();
         assert_eq!(gone, [area(0x1_4000..0x1_5000, true)]);
         assert_eq!(areas.count(), 2);
         assert!(!areas.cover(0x1_0000..0x2_0000));
@@ -290,7 +294,7 @@ mod tests {
             let (mut areas, mut model) = (Areas::default(), [0u64; 64]);
             for (what, page, pages) in steps {
                 let range = page * 4096..(page + pages) * 4096;
-                areas.carve(range.clone());
+                areas.carve(range.clone()).unwrap();
                 if what > 0 { areas.insert(area(range, what == 2)); }
                 model[page as usize..(page + pages) as usize].fill(what);
                 for (page, &what) in model.iter().enumerate() {

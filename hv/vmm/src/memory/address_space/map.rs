@@ -123,7 +123,7 @@ impl AddressSpace {
             return Err(Errno::EINVAL);
         }
         self.check_area_count(usize::from(self.areas.splits(&range)))?;
-        for gone in self.areas.carve(range) {
+        for gone in self.areas.carve(range)? {
             self.committed -= gone.committed_pages();
             self.release(gone.start, gone.end);
         }
@@ -173,13 +173,15 @@ impl AddressSpace {
             return Err(Errno::ENOMEM);
         }
         self.check_area_count(self.areas.cuts(&range, protection))?;
+        let mut pages = 0;
         if protection.any() {
             let charged = self.areas.within(range.clone());
             let charged: u64 = charged.map(|area| area.committed_pages()).sum();
-            let pages = (range.end - range.start) / PAGE_SIZE - charged;
+            pages = (range.end - range.start) / PAGE_SIZE - charged;
             self.charge(range.clone(), pages)?;
         }
-        for area in self.areas.carve(range.clone()) {
+        let carved = self.areas.carve(range.clone());
+        for area in carved.inspect_err(|_| self.committed -= pages)? {
             self.areas.insert(Area {
                 protection,
                 charged: area.charged | protection.any(),

@@ -22,7 +22,7 @@ use user::Translations;
 pub const STACK_MAX: u64 = 8 << 20;
 /// How many areas a process may have; Linux' `vm.max_map_count` is 65530, but they are kept in
 /// our own memory.
-const AREAS_MAX: usize = 8192;
+const AREAS_MAX: usize = 4096;
 /// How many pages of a file are read at once when one is touched (Linux' `fault_around_bytes`).
 const FILE_AROUND: u64 = 16;
 /// How many pages of zeros are given at once.
@@ -71,6 +71,10 @@ impl AddressSpace {
     /// An empty space. `frames` is the free part of `ram`, in guest-physical numbers.
     pub fn new(ram: GuestRam, mut frames: Frames) -> Result<Self, Errno> {
         let pages = frames.free_bytes() / PAGE_SIZE;
+        // Every second page free is the worst: freeing one never needs more memory of ours.
+        frames
+            .reserve_ranges(pages as usize / 2 + 2)
+            .map_err(|_| Errno::ENOMEM)?;
         let root = frames.allocate_page().ok_or(Errno::ENOMEM)?;
         ram.zero(L1Gpa(root), PAGE_SIZE)
             .map_err(|_| Errno::ENOMEM)?;
