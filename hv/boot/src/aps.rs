@@ -71,6 +71,8 @@ fn start_one(id: u32, page: u64, stacks: u64) -> bool {
     let is_up = || UP.load(Ordering::Acquire) > before;
     STACKS.store(stacks, Ordering::Release);
     STACK.store(stacks + STACKS_SIZE, Ordering::Release);
+    // SAFETY: they are mapped, and the CPU that they are for does not run yet.
+    unsafe { percpu::clear_stacks(stacks) };
     // SAFETY: the CPU has not been started, and the page holds the trampoline.
     percpu::with_apic(|apic| unsafe { apic.start(id, (page >> 12) as u8, is_up) });
     let end = tsc::now() + tsc::hz() / 1_000_000 * PATIENCE;

@@ -41,6 +41,15 @@ pub enum Fault {
     Stack,
 }
 
+/// When it is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultTime {
+    /// Before the guests are loaded.
+    Early,
+    /// When the guests of the first CPU have ended; those of others may still run.
+    Late,
+}
+
 /// Where the console is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConsoleChoice {
@@ -67,8 +76,8 @@ pub struct Options {
     pub stdin: bool,
     /// `bench`.
     pub bench: bool,
-    /// `fault=ud|pf|df|gp|panic|stack`.
-    pub fault: Option<Fault>,
+    /// `fault=ud|pf|df|gp|panic|stack[,late]`.
+    pub fault: Option<(Fault, FaultTime)>,
 }
 
 const BAUD: u32 = 115_200;
@@ -126,7 +135,13 @@ impl Options {
             }
             "stdin" => self.stdin = choose(value, &[("none", false), ("serial", true)])?,
             "bench" if word == "bench" => self.bench = true,
-            "fault" => self.fault = Some(choose(value, &FAULTS)?),
+            "fault" => {
+                let (kind, time) = match value.strip_suffix(",late") {
+                    Some(kind) => (kind, FaultTime::Late),
+                    None => (value, FaultTime::Early),
+                };
+                self.fault = Some((choose(kind, &FAULTS)?, time));
+            }
             _ => return None,
         }
         Some(())

@@ -5,7 +5,7 @@ use crate::console;
 use core::arch::asm;
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
-use cpu::{report, traps};
+use cpu::{percpu, report, traps};
 use spin::Once;
 use vmm::trace::RINGS;
 use x86::io::{outb, outl, outw};
@@ -33,6 +33,18 @@ pub fn print_last_exits() {
         }
         for (tsc, event) in ring.iter().skip(held.saturating_sub(SHOWN)) {
             console::force_line(format_args!("nestling:     {tsc} {event}"));
+        }
+    }
+}
+
+/// Prints how much of its stacks every CPU has used.
+pub fn print_stacks() {
+    for cpu in percpu::all() {
+        for (name, used, size) in cpu.stack_use() {
+            console::force_line(format_args!(
+                "nestling:   {name} stack of CPU {}: {used} of {size} bytes used",
+                cpu.index()
+            ));
         }
     }
 }

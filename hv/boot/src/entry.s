@@ -9,7 +9,9 @@ early_gdt_pointer:
     .word 23
     .quad early_gdt
 no_long_mode_text:
-    .asciz "nestling: error: this processor has no 64-bit mode; in QEMU use -cpu max or another 64-bit model\r\n"
+    .asciz "nestling: error: this processor has no 64-bit mode; in QEMU use -cpu max or another 64-bit model\r\nnestling: end, status 2\r\n"
+shutdown_text:
+    .ascii "Shutdown"
 
 .section .bss.early, "aw", @nobits
 .balign 4096
@@ -94,8 +96,32 @@ no_long_mode:
     outb %al, %dx
     incl %esi
     jmp 4b
-5:  hlt
-    jmp 5b
+5:  movw $0x3fd, %dx                        # all sent?
+    inb %dx, %al
+    testb $0x40, %al
+    jz 5b
+    # On QEMU and Bochs, by the OEM ID of the ACPI table's root, this ends the machine with status 2.
+    movl $0xe0000, %esi
+6:  cmpl $0x20445352, (%esi)                # "RSD PTR "
+    jne 7f
+    cmpl $0x20525450, 4(%esi)
+    jne 7f
+    cmpl $0x48434f42, 9(%esi)               # "BOCH"
+    je 8f
+7:  addl $16, %esi
+    cmpl $0x100000, %esi
+    jne 6b
+    jmp 9f
+8:  movw $0xf4, %dx
+    movl $2, %eax
+    outl %eax, %dx
+    movl $shutdown_text, %esi
+    movw $0x8900, %dx
+    movl $8, %ecx
+    rep outsb
+9:  cli
+    hlt
+    jmp 9b
 
 .code64
 entry_64:

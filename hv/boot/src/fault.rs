@@ -1,13 +1,30 @@
 //! Faults on purpose (`fault=` on the command line), so that the report of a real one can be tested.
 
-use crate::cmdline::Fault;
+use crate::cmdline::{Fault, FaultTime};
 use core::arch::asm;
 use core::hint::black_box;
+use spin::Once;
 
-/// Makes the fault, if one is asked for; does not return then.
+static ASKED: Once<(Fault, FaultTime)> = Once::new();
+
+/// Says which fault is to be made, and when.
+pub fn init(asked: Option<(Fault, FaultTime)>) {
+    if let Some(asked) = asked {
+        ASKED.call_once(|| asked);
+    }
+}
+
+/// Makes the fault that is asked for, if this is its time; does not return then.
+pub fn make(now: FaultTime) {
+    if let Some(&(fault, time)) = ASKED.get()
+        && time == now
+    {
+        make_now(fault);
+    }
+}
+
 #[inline(never)]
-pub fn make(fault: Option<Fault>) {
-    let Some(fault) = fault else { return };
+fn make_now(fault: Fault) {
     log::info!("making a fault on purpose: {fault:?}");
     // SAFETY: each ends in the exception report, which does not return.
     unsafe {

@@ -19,7 +19,7 @@ mod paging;
 mod tables;
 
 use alloc::borrow::Cow;
-use cmdline::Options;
+use cmdline::{FaultTime, Options};
 use core::arch::global_asm;
 use cpu::apic::Apic;
 use cpu::cpuid::Features;
@@ -109,7 +109,8 @@ fn start(info: &Info, options: &Options) -> Result<u32, Cow<'static, str>> {
     timers(&features, &platform)?;
     bench::waiting(|| aps::start(&platform, trampoline, stacks));
     log::info!("{} CPUs", percpu::all().len());
-    fault::make(options.fault);
+    fault::init(options.fault);
+    fault::make(FaultTime::Early);
     let backend = engine::detect(options.engine)?;
     Ok(guests::run(backend, frames, info, options))
 }

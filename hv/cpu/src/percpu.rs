@@ -40,6 +40,38 @@ pub struct Stack {
     pub bytes: Range<u64>,
 }
 
+impl Stack {
+    /// How many bytes have ever been in use: all below was left zero.
+    ///
+    /// # Safety
+    /// The stack is mapped and was zero at first.
+    unsafe fn deepest(&self) -> u64 {
+        let mut words = self.bytes.clone().step_by(8);
+        // SAFETY: by the caller the words are mapped; volatile, as the CPU of the stack may write them.
+        let used = words.find(|&at| unsafe { (at as *const u64).read_volatile() } != 0);
+        used.map_or(0, |lowest| self.bytes.end - lowest)
+    }
+
+    /// Makes it zero.
+    ///
+    /// # Safety
+    /// The stack is mapped, and nobody runs on it.
+    unsafe fn clear(&self) {
+        let size = self.bytes.end - self.bytes.start;
+        // SAFETY: by the caller.
+        unsafe { core::ptr::write_bytes(self.bytes.start as *mut u8, 0, size as usize) }
+    }
+}
+
+/// Makes the stacks at `base` zero, so that their use can be measured.
+///
+/// # Safety
+/// They are mapped but for the guard pages, and nobody runs on them.
+pub unsafe fn clear_stacks(base: u64) {
+    // SAFETY: by the caller.
+    stacks(base).for_each(|stack| unsafe { stack.clear() });
+}
+
 /// The stacks of a CPU whose stack memory begins at `base`.
 pub fn stacks(base: u64) -> impl Iterator<Item = Stack> {
     STACKS.iter().scan(base, |next, &(name, size)| {
@@ -105,6 +137,16 @@ impl PerCpu {
     /// Its stacks.
     pub fn stacks(&self) -> impl Iterator<Item = Stack> {
         stacks(self.stacks.load(Ordering::Relaxed))
+    }
+
+    /// The names of its stacks, how many bytes of each were ever used, and of how many.
+    pub fn stack_use(&self) -> impl Iterator<Item = (&'static str, u64, u64)> {
+        self.stacks().map(|stack| {
+            // SAFETY: the stacks of a CPU that runs are mapped; the first CPU's are in the image's zeroed part, the
+            // others' were cleared.
+            let used = unsafe { stack.deepest() };
+            (stack.name, used, stack.bytes.end - stack.bytes.start)
+        })
     }
 
     /// Whether the timer has fired since the last call.

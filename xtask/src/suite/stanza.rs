@@ -24,7 +24,7 @@ pub(crate) const OWN_TREE: &str = "root=files";
 #[serde(deny_unknown_fields)]
 pub(crate) struct Stanza {
     pub(crate) name: String,
-    /// As after `--guest`.
+    /// As after `--guest`; with none the hypervisor finds no guest.
     pub(crate) guests: Vec<String>,
     /// As after `--cmdline`.
     #[serde(default)]
@@ -172,7 +172,6 @@ impl Stanza {
             !self.name.is_empty() && self.name.chars().all(plain),
             "the name is a file name: a-z 0-9 - _ ."
         );
-        ensure!(!self.guests.is_empty(), "there is no guest");
         for guest in &self.guests {
             let guest = Guest::parse(guest)?;
             ensure!(
@@ -280,7 +279,6 @@ pub(crate) mod tests {
     fn mistakes_are_refused() {
         for (text, why) in [
             ("[[run]]\nname = \"x\"\n", "guests"),
-            ("[[run]]\nname = \"x\"\nguests = []\n", "there is no guest"),
             (
                 "[[run]]\nname = \"a/b\"\nguests = [\"test:t\"]\n",
                 "file name",

@@ -42,6 +42,7 @@ pub(crate) fn judge(
             wrong += &differs;
         }
     }
+    wrong += &mixed_report(&String::from_utf8_lossy(text));
     for pattern in &stanza.contains {
         wrong += &missing_line(pattern, &String::from_utf8_lossy(text));
     }
@@ -136,6 +137,15 @@ fn compare_end(number: usize, native: End, text: &str) -> String {
     format!("ended: {got}, natively: {}\n", expected.trim())
 }
 
+/// The lines that are not ours in the report of a panic: the other CPUs should have been stopped.
+fn mixed_report(text: &str) -> String {
+    text.lines()
+        .skip_while(|line| !line.starts_with("nestling: panic: "))
+        .filter(|line| !line.starts_with(OURS))
+        .map(|line| format!("in the report of a panic: `{line}`\n"))
+        .collect()
+}
+
 fn missing_line(pattern: &str, text: &str) -> String {
     match Regex::new(pattern) {
         Ok(regex) if text.lines().any(|line| regex.is_match(line)) => String::new(),
@@ -180,6 +190,15 @@ mod tests {
             "exit status 1, expected 0\n--- expected\n+++ got\n@@ -1,2 +1,2 @@\n hello\n-\\tyou\n+bye\n\
              guest 1, `app:/bin/x`:\nended: exit 3, natively: exit 0\nno line matches `^nothing$`\n"
         );
+    }
+
+    #[test]
+    fn nothing_comes_between_a_report() {
+        assert_eq!(
+            mixed_report("1| a\nnestling: panic: x\nnestling:   y\n"),
+            ""
+        );
+        assert!(mixed_report("nestling: panic: x\n1| a\n").contains("`1| a`"));
     }
 
     #[test]
