@@ -20,6 +20,10 @@ const DIRECTORY: u32 = 0o040_000;
 const SYMLINK: u32 = 0o120_000;
 const REGULAR: u32 = 0o100_000;
 
+/// How every entry of the format newc begins.
+const MAGIC: &[u8] = b"070701";
+const TRUNCATED: &str = "truncated archive: it ends before its entry TRAILER!!!";
+
 /// Symbolic links followed before a path counts as a loop, as Linux does.
 const LINKS_MAX: usize = 40;
 
@@ -48,12 +52,7 @@ impl Tree {
                 .map_err(Into::into)
                 .and_then(|bytes| Self::from_cpio(&bytes))
         };
-        tree.with_context(|| {
-            format!(
-                "reading {} as a directory or a cpio archive (newc)",
-                path.display()
-            )
-        })
+        tree.with_context(|| format!("root={} cannot be read", path.display()))
     }
 
     fn from_directory(top: &Path) -> Result<Self> {
@@ -74,7 +73,16 @@ impl Tree {
     fn from_cpio(mut bytes: &[u8]) -> Result<Self> {
         let mut nodes = BTreeMap::new();
         loop {
-            let mut reader = newc::Reader::new(bytes)?;
+            ensure!(
+                bytes.iter().zip(MAGIC).all(|(got, wanted)| got == wanted),
+                "{}; it should be a directory or a cpio archive in the format newc (`find . | cpio -o -H newc`)",
+                if nodes.is_empty() {
+                    "not a cpio archive"
+                } else {
+                    "damaged archive"
+                }
+            );
+            let mut reader = newc::Reader::new(bytes).context(TRUNCATED)?;
             if reader.entry().is_trailer() {
                 return Ok(Self(nodes));
             }
@@ -93,9 +101,9 @@ impl Tree {
                 mtime: entry.mtime(),
                 contents: Vec::new(),
             };
-            reader.read_to_end(&mut node.contents)?;
+            reader.read_to_end(&mut node.contents).context(TRUNCATED)?;
             nodes.insert(name, node);
-            bytes = reader.finish()?;
+            bytes = reader.finish().context(TRUNCATED)?;
         }
     }
 

@@ -1,11 +1,10 @@
 //! `cargo xtask bench`: what things cost, in instructions.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use object::{Object, ObjectSegment};
 use serde::Serialize;
 
 use crate::boot::{Boot, End};
@@ -122,7 +121,7 @@ impl Value {
 
 /// Everything that is measured on one emulator, and whether all runs ended well; of a name said twice, the first value.
 fn measure(emulator: Emulator) -> Result<(Vec<Value>, bool)> {
-    let (mut values, mut ended_well) = (sizes(&build::hypervisor())?, true);
+    let (mut values, mut ended_well) = (Vec::<Value>::new(), true);
     for spec in GUESTS {
         let (text, failure) = boot(emulator, spec)?;
         for value in collect(&text) {
@@ -204,23 +203,6 @@ fn value(line: &str) -> Option<Value> {
         ] => Value::new("syscall.ioctl.exit", each, "instructions"),
         _ => None,
     }
-}
-
-/// The bytes of the hypervisor's segments, in the file and in memory.
-fn sizes(elf: &Path) -> Result<Vec<Value>> {
-    let bytes = fs::read(elf).with_context(|| elf.display().to_string())?;
-    let file = object::File::parse(&*bytes)?;
-    let image: u64 = file.segments().map(|segment| segment.file_range().1).sum();
-    let resident: u64 = file.segments().map(|segment| segment.size()).sum();
-    let value = |name: &str, bytes: u64| Value {
-        name: name.into(),
-        value: bytes.into(),
-        unit: "bytes".into(),
-    };
-    Ok(vec![
-        value("size.image", image),
-        value("size.resident", resident),
-    ])
 }
 
 /// The table of the measurements, and whether every budget is kept.

@@ -67,7 +67,11 @@ impl Guest {
         ensure!(!path.is_empty(), "there is no path after `{kind}:`");
         let options = parts
             .map(|text| option(text, kind, known))
-            .collect::<Result<_>>()?;
+            .collect::<Result<Vec<_>>>()?;
+        for (index, (name, _)) in options.iter().enumerate() {
+            let twice = options[..index].iter().any(|other| other.0 == *name);
+            ensure!(!twice, "the option `{name}` is given twice");
+        }
         let guest = Self {
             kind: kind.into(),
             path: path.into(),
@@ -78,10 +82,8 @@ impl Guest {
         Ok(guest)
     }
 
-    /// GRUB joins the words with blanks and leaves an empty one out.
     fn check_words(&self) -> Result<()> {
         for word in &self.arguments {
-            ensure!(!word.is_empty(), "GRUB cannot hand over an empty argument");
             ensure!(!word.contains('\0'), "an argument contains a zero byte");
         }
         Ok(())
@@ -256,7 +258,7 @@ mod tests {
                 "`app:` has no option `size`; known: root, mem, timeout, stdin",
             ),
             ("app:/x,root", "`root` needs a path"),
-            ("app:/x ''", "empty argument"),
+            ("app:/x,mem=1,mem=2", "the option `mem` is given twice"),
             ("app:/x 'a", "missing closing quote"),
         ] {
             let error = format!("{:#}", Guest::parse(spec).unwrap_err());

@@ -4,6 +4,7 @@
 use crate::msr;
 use crate::percpu::{self, MAX_CPUS};
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::arch::asm;
 use core::arch::x86_64::{__cpuid, __cpuid_count};
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -23,10 +24,23 @@ const FCW_INIT: u16 = 0x37f;
 /// MXCSR after RESET, and its place.
 const MXCSR_RESET: u32 = 0x1f80;
 const MXCSR_OFFSET: usize = 24;
+/// Which bits of MXCSR may be set where FXSAVE gives no mask (SDM 1 "Guidelines for Writing to the MXCSR Register").
+const MXCSR_MASK_DEFAULT: u32 = 0xffbf;
+/// The ends of the XSAVE header and of the AVX state behind it, in the standard format.
+const HEADER_END: usize = FXSAVE_SIZE + 64;
+const AVX_END: usize = HEADER_END + 256;
 
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Line([u8; 64]);
+
+impl Line {
+    fn quarter(&self, at: usize) -> u32 {
+        let mut bytes = [0; 4];
+        bytes.copy_from_slice(&self.0[at..at + 4]);
+        u32::from_le_bytes(bytes)
+    }
+}
 
 /// The registers of one virtual CPU. Between [`Self::load`] and [`Self::save`] they are in the CPU.
 pub struct ExtendedState {
@@ -149,6 +163,57 @@ impl ExtendedState {
             // SAFETY: the processor has the MSR, and we do not use it.
             unsafe { msr::write(Msr::IA32_TSC_AUX.0, value) }
         }
+    }
+
+    /// The components that XCR0 enables, as XSAVE stores them in the standard format, or what FXSAVE stores.
+    pub fn image(&mut self) -> Vec<u8> {
+        self.xcr0 = self.xcr0();
+        self.save_area();
+        let enabled = Xcr0::from_bits_retain(self.xcr0);
+        let known = Xcr0::X87 | Xcr0::SSE;
+        let size = if self.supported.is_empty() {
+            FXSAVE_SIZE
+        } else if (enabled - known).is_empty() {
+            HEADER_END
+        } else if (enabled - known - Xcr0::AVX).is_empty() {
+            AVX_END
+        } else {
+            self.area.len() * 64
+        };
+        let mut image: Vec<u8> = self
+            .area
+            .iter()
+            .flat_map(|line| line.0)
+            .take(size)
+            .collect();
+        if size > FXSAVE_SIZE {
+            image[FXSAVE_SIZE] &= enabled.bits() as u8;
+        }
+        image
+    }
+
+    /// Loads what [`Self::image`] gave, or what somebody made of it: reserved bits are dropped.
+    pub fn set_image(&mut self, image: &[u8]) {
+        self.xcr0 = self.xcr0();
+        self.save_area();
+        let mxcsr_mask = match self.area[0].quarter(MXCSR_OFFSET + 4) {
+            0 => MXCSR_MASK_DEFAULT,
+            mask => mask,
+        };
+        for (line, part) in self.area.iter_mut().zip(image.chunks(64)) {
+            line.0[..part.len()].copy_from_slice(part);
+        }
+        let mxcsr = self.area[0].quarter(MXCSR_OFFSET) & mxcsr_mask;
+        self.area[0].0[MXCSR_OFFSET..][..4].copy_from_slice(&mxcsr.to_le_bytes());
+        if let Some(header) = self.area.get_mut(FXSAVE_SIZE / 64) {
+            let mut states = [0; 8];
+            states.copy_from_slice(&header.0[..8]);
+            let states = u64::from_le_bytes(states) & self.xcr0 & self.supported.bits();
+            // XCOMP_BV and what is reserved behind it must be 0 (SDM 1 "XSAVE Header").
+            header.0 = [0; 64];
+            header.0[..8].copy_from_slice(&states.to_le_bytes());
+        }
+        self.restore_area();
     }
 
     /// All components are restored, also those that XCR0 does not enable just now: what was in them

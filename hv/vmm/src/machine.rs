@@ -4,6 +4,7 @@
 mod registers;
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::num::NonZeroU64;
 use core::sync::atomic::AtomicU64;
 use spec::addr::Hpa;
@@ -247,6 +248,11 @@ pub trait Engine: Send {
     fn set_deadline(&mut self, deadline: Option<u64>);
     /// What is added to the TSC that the guest reads.
     fn set_tsc_offset(&mut self, offset: u64);
+    /// The extended state, as XSAVE stores the components that XCR0 enables in the standard format, or as FXSAVE
+    /// stores it on a processor without XSAVE.
+    fn extended_state(&mut self) -> Vec<u8>;
+    /// Writes it. Bits that the processor would refuse are dropped.
+    fn set_extended_state(&mut self, image: &[u8]);
     /// Forgets translations that came from the nested paging structures.
     fn flush_nested(&mut self);
 }

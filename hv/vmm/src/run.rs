@@ -67,7 +67,7 @@ fn behind(v: &mut Vcpu, exit: &Exit) -> Option<NonZeroU64> {
 /// When the loop must look at the clock again.
 struct Deadline {
     slice_end: u64,
-    /// The end of the slice, or the virtual APIC's timer if that comes first.
+    /// The end of the slice, the virtual APIC's timer, or the alarm: what comes first.
     next: u64,
     /// The engine knows of it.
     armed: bool,
@@ -90,8 +90,8 @@ fn prepare(v: &mut Vcpu, deadline: &mut Deadline, rip: Option<NonZeroU64>) {
     if let Some(rip) = rip {
         v.engine.skip(rip.get());
     }
-    let timer = v.lapic.next_deadline().unwrap_or(u64::MAX);
-    let next = timer.min(deadline.slice_end);
+    let timers = v.lapic.next_deadline().into_iter().chain(v.alarm);
+    let next = timers.fold(deadline.slice_end, u64::min);
     if !deadline.armed || next != deadline.next {
         v.engine.set_deadline(Some(next));
         (deadline.next, deadline.armed) = (next, true);

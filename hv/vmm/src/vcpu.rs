@@ -54,6 +54,8 @@ pub struct Vcpu {
     pub timeout: Option<u64>,
     /// See `timeout`.
     pub expires: u64,
+    /// When its guest wants an exit, besides the timer of its local APIC. Who changes it touches the APIC.
+    pub alarm: Option<u64>,
     /// Its local APIC. A change means that the next VM entry looks for interrupts and deadlines.
     pub lapic: Watched<Lapic>,
     /// Model-specific registers that exist only in software.
@@ -83,6 +85,7 @@ impl Vcpu {
             activity: Activity::Active,
             timeout: None,
             expires: u64::MAX,
+            alarm: None,
             lapic: Watched::new(Lapic::new(0)),
             msrs: Msrs::default(),
             translated: None,

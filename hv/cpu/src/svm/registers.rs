@@ -3,6 +3,7 @@
 use super::run::SvmVcpu;
 use super::vmcb::{InterruptShadow, Vmcb, VmcbSegment};
 use crate::{cr, percpu};
+use alloc::vec::Vec;
 use core::num::NonZeroU64;
 use spec::control_registers::{Cr0, Cr4, Rflags};
 use spec::msr::Efer;
@@ -210,6 +211,14 @@ impl Engine for SvmVcpu {
 
     fn set_tsc_offset(&mut self, offset: u64) {
         self.vmcb.set_tsc_offset(offset);
+    }
+
+    fn extended_state(&mut self) -> Vec<u8> {
+        self.extended.image()
+    }
+
+    fn set_extended_state(&mut self, image: &[u8]) {
+        self.extended.set_image(image);
     }
 
     fn flush_nested(&mut self) {

@@ -9,6 +9,7 @@ use super::{Page, host, record, switch};
 use crate::extended_state::ExtendedState;
 use crate::{percpu, tsc};
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::num::NonZeroU64;
 use core::ptr::from_mut;
 use spec::addr::Hpa;
@@ -346,6 +347,14 @@ impl Engine for VmxVcpu {
 
     fn set_tsc_offset(&mut self, offset: u64) {
         self.vmcs.current_mut().write(TSC_OFFSET, offset);
+    }
+
+    fn extended_state(&mut self) -> Vec<u8> {
+        self.extended.image()
+    }
+
+    fn set_extended_state(&mut self, image: &[u8]) {
+        self.extended.set_image(image);
     }
 
     fn flush_nested(&mut self) {

@@ -34,6 +34,8 @@ pub enum BadRequest {
     Unclosed(String),
     /// An option that this kind of guest does not have.
     UnknownOption(String),
+    /// An option that is given more than once.
+    Twice(String),
     /// An option with a value that it does not take.
     BadValue {
         /// The option.
@@ -63,6 +65,7 @@ impl fmt::Display for BadRequest {
             Self::Unclosed(line) => {
                 write!(f, "a quotation mark or backslash is not closed in `{line}`")
             }
+            Self::Twice(option) => write!(f, "the option `{option}` is given twice"),
             Self::UnknownOption(option) => write!(f, "this kind of guest has no option `{option}`"),
             Self::BadValue {
                 option,
@@ -77,7 +80,8 @@ impl Request {
     /// Reads the command line of a module.
     pub fn parse(line: &str) -> Result<Self, BadRequest> {
         let mut words = split(line)?.into_iter();
-        let first = words.next().ok_or(BadRequest::Empty)?;
+        let first = words.next().filter(|word| !word.is_empty());
+        let first = first.ok_or(BadRequest::Empty)?;
         let (kind, rest) = first
             .split_once(':')
             .ok_or_else(|| BadRequest::NoKind(first.clone()))?;
@@ -98,12 +102,11 @@ impl Request {
         })
     }
 
-    /// The value of an option, if it is given; the last one counts.
+    /// The value of an option, if it is given.
     #[must_use]
     pub fn option(&self, name: &str) -> Option<&str> {
         self.options
             .iter()
-            .rev()
             .find(|(option, _)| option == name)
             .map(|(_, value)| value.as_str())
     }
@@ -115,9 +118,10 @@ impl Request {
             .iter()
             .map(|(option, _)| option.as_str())
             .find(|option| !own.contains(option) && !OF_EVERY_KIND.contains(option));
-        unknown.map_or(Ok(()), |option| {
-            Err(BadRequest::UnknownOption(option.into()))
-        })
+        match unknown {
+            None => self.refuse_twice(),
+            Some(option) => Err(BadRequest::UnknownOption(option.into())),
+        }
     }
 
     /// How many seconds the guest may run: option `timeout`. Without it there is no end.
@@ -138,6 +142,18 @@ impl Request {
             None | Some("") => Ok(()),
             Some(_) => Err(self.bad_value("stdin", "no value")),
         }
+    }
+
+    fn refuse_twice(&self) -> Result<(), BadRequest> {
+        for (index, (option, _)) in self.options.iter().enumerate() {
+            if self.options[..index]
+                .iter()
+                .any(|(other, _)| other == option)
+            {
+                return Err(BadRequest::Twice(option.clone()));
+            }
+        }
+        Ok(())
     }
 
     /// The guest's memory in bytes: option `mem`, in MiB.
@@ -164,32 +180,24 @@ impl Request {
     }
 }
 
-/// Splits a command line into words as GRUB joined them: double quotes around words with
-/// spaces, a backslash before quotes and backslashes.
+/// Splits a command line into words as GRUB joined them: one blank between two, double quotes around words with
+/// blanks, a backslash before quotes and backslashes. An empty word is the nothing between two blanks.
 fn split(line: &str) -> Result<Vec<String>, BadRequest> {
-    let (mut words, mut word, mut quoted) = (Vec::new(), None::<String>, false);
+    let unclosed = || BadRequest::Unclosed(line.to_string());
+    let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
     let mut characters = line.chars();
     while let Some(c) = characters.next() {
         match c {
-            '"' => {
-                quoted = !quoted;
-                word.get_or_insert_default();
-            }
-            '\\' => {
-                let escaped = characters
-                    .next()
-                    .ok_or_else(|| BadRequest::Unclosed(line.to_string()))?;
-                word.get_or_insert_default().push(escaped);
-            }
-            c if c.is_whitespace() && !quoted => words.extend(word.take()),
-            c => word.get_or_insert_default().push(c),
+            '"' => quoted = !quoted,
+            '\\' => word.push(characters.next().ok_or_else(unclosed)?),
+            ' ' if !quoted => words.push(core::mem::take(&mut word)),
+            c => word.push(c),
         }
     }
-    words.extend(word);
-    if quoted {
-        Err(BadRequest::Unclosed(line.to_string()))
-    } else {
-        Ok(words)
+    words.push(word);
+    match quoted {
+        true => Err(unclosed()),
+        false => Ok(words),
     }
 }
 
@@ -200,9 +208,8 @@ mod tests {
 
     #[test]
     fn reads_kind_path_options_and_arguments() {
-        let got =
-            Request::parse(r#"app:/bin/busybox,root=f.cpio,x sh -c "echo \"a b\" > \\f" "" z"#)
-                .unwrap();
+        let got = Request::parse(r#"app:/bin/busybox,root=f.cpio,x sh -c "echo \"a b\" > \\f"  z"#)
+            .unwrap();
         assert_eq!(
             (got.kind.as_str(), got.path.as_str()),
             ("app", "/bin/busybox")
@@ -268,8 +275,9 @@ mod tests {
         fn undoes_grubs_quoting(words in proptest::collection::vec(r#"[a-z "'\\$]{0,6}"#, 0..5)) {
             let line = words.iter().map(|w| {
                 let escaped: String = w.chars().flat_map(|c| matches!(c, '"' | '\'' | '\\').then_some('\\').into_iter().chain([c])).collect();
-                if w.contains(' ') || w.is_empty() { std::format!("\"{escaped}\"") } else { escaped }
+                if w.contains(' ') { std::format!("\"{escaped}\"") } else { escaped }
             }).collect::<Vec<_>>().join(" ");
+            let words = if words.is_empty() { vec![String::new()] } else { words };
             proptest::prop_assert_eq!(split(&line).unwrap(), words);
         }
 
@@ -280,13 +288,9 @@ mod tests {
     }
 
     #[test]
-    fn the_last_option_counts() {
-        let request = Request {
-            kind: "k".into(),
-            path: "p".into(),
-            options: vec![("a".into(), "1".into()), ("a".into(), "2".into())],
-            arguments: vec![],
-        };
-        assert_eq!(request.option("a"), Some("2"));
+    fn an_option_is_given_once() {
+        let request = Request::parse("app:x,mem=1,root=r,mem=2").unwrap();
+        let twice = Err(BadRequest::Twice("mem".into()));
+        assert_eq!(request.allow_options(&["root", "mem"]), twice);
     }
 }

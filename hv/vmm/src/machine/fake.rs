@@ -162,6 +162,7 @@ pub(crate) struct FakeEngine {
     gdtr: TableRegister,
     idtr: TableRegister,
     state: Interruptibility,
+    extended_state: Vec<u8>,
     pub(crate) told: Arc<Mutex<Told>>,
 }
 
@@ -176,6 +177,7 @@ impl FakeEngine {
             gdtr: TableRegister::default(),
             idtr: TableRegister::default(),
             state: Interruptibility::default(),
+            extended_state: Vec::from([0; 832]),
             told: Arc::default(),
         };
         engine.set_segment(SegmentRegister::Cs, flat(0xa09b));
@@ -308,6 +310,14 @@ impl Engine for FakeEngine {
 
     fn set_tsc_offset(&mut self, offset: u64) {
         self.told.lock().tsc_offset = offset;
+    }
+
+    fn extended_state(&mut self) -> Vec<u8> {
+        self.extended_state.clone()
+    }
+
+    fn set_extended_state(&mut self, image: &[u8]) {
+        self.extended_state = image.to_vec();
     }
 
     fn flush_nested(&mut self) {}

@@ -26,6 +26,12 @@ pub enum Break {
     Block(Option<u64>),
     /// It is not done yet, and others have their turn: run it again.
     Again,
+    /// A signal came whose handler must be called first.
+    Interrupted,
+    /// It is done and RAX gets this, but signals and timers must be looked at.
+    Done(u64),
+    /// Go back from a signal handler.
+    SignalReturn,
 }
 
 impl From<Errno> for Break {
@@ -48,6 +54,12 @@ pub enum Outcome {
     Block(Option<u64>),
     /// Run the instruction again, when others had their turn.
     Again,
+    /// RAX gets this, unless signal handlers are to be called first.
+    Signals(u64),
+    /// After the signal handlers, the call is made again.
+    Restart,
+    /// Go back from a signal handler.
+    SignalReturn,
 }
 
 /// One system call.

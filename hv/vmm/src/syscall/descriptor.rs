@@ -89,6 +89,9 @@ impl Call<'_> {
             Kind::Directory(_) if flags & (O_ACCMODE | O_TRUNC) != O_RDONLY => Err(Errno::EISDIR),
             Kind::Directory(_) => Ok(Object::Directory),
             Kind::Link(_) => Err(Errno::ELOOP),
+            // Without anybody who types there is no controlling terminal: who asks there for an answer would
+            // read the end of the input for ever.
+            Kind::Device(5, 0) if !self.kernel.has_console_input() => Err(Errno::ENXIO),
             Kind::Device(major, minor) => {
                 let device = Device::from_numbers(*major, *minor);
                 Ok(Object::Device(device.ok_or(Errno::ENXIO)?))

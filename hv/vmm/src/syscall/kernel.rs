@@ -20,6 +20,8 @@ pub trait Kernel {
     fn epoch(&self) -> u64;
     /// The virtual CPU's number.
     fn cpu(&self) -> u32;
+    /// RSP.
+    fn stack_pointer(&self) -> u64;
     /// Reads the base of FS.
     fn fs_base(&self) -> u64;
     /// Writes the base of FS.

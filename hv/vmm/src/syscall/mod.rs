@@ -5,13 +5,16 @@
 
 pub mod call;
 pub mod descriptors;
+pub mod frame;
 pub mod kernel;
 pub mod open_files;
 pub mod pipe;
 pub mod record;
+pub mod signal;
 pub mod signals;
 pub mod state;
 pub mod table;
+pub mod time;
 pub mod tty;
 
 mod advice;
@@ -25,10 +28,8 @@ mod path;
 mod poll;
 mod process;
 mod progress;
-mod signal;
 mod stat;
 mod terminal;
-mod time;
 mod transfer;
 mod unknown;
 

@@ -6,7 +6,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 /// How many bytes a pipe holds, as on Linux.
-const CAPACITY: usize = 65536;
+pub(super) const CAPACITY: usize = 65536;
 /// How many it holds where memory is short, as on Linux beyond `pipe-user-pages-soft`.
 const CAPACITY_SHORT: usize = 4096;
 /// How many bytes are written whole or not at all (PIPE_BUF).

@@ -161,7 +161,9 @@ pub(super) fn poll(c: &mut Call<'_>) -> Answer {
 
 pub(super) fn ppoll(c: &mut Call<'_>) -> Answer {
     let timeout = c.timespec_timeout(c.args[2])?;
-    c.wait_ready(timeout, Call::poll_once)
+    c.with_mask(c.args[3], c.args[4], |c| {
+        c.wait_ready(timeout, Call::poll_once)
+    })
 }
 
 pub(super) fn select(c: &mut Call<'_>) -> Answer {
@@ -182,5 +184,12 @@ pub(super) fn select(c: &mut Call<'_>) -> Answer {
 
 pub(super) fn pselect6(c: &mut Call<'_>) -> Answer {
     let timeout = c.timespec_timeout(c.args[4])?;
-    c.select_until(timeout)
+    let (mask, size) = match c.args[5] {
+        0 => (0, 0),
+        at => {
+            let pair: [u8; 16] = c.process.memory.read_array(at)?;
+            (u64_at(&pair, 0), u64_at(&pair, 8))
+        }
+    };
+    c.with_mask(mask, size, |c| c.select_until(timeout))
 }

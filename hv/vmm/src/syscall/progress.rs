@@ -75,6 +75,7 @@ impl Call<'_> {
                 Err(why)
             }
             Break::Error(_) | Break::Block(_) if done > 0 => Ok(done),
+            Break::Done(_) | Break::Interrupted if done > 0 => Err(Break::Done(done)),
             why => Err(why),
         }
     }

@@ -1,55 +1,196 @@
-//! Signals. Handlers are remembered but not called yet (rt_sigreturn is not there): a signal
-//! that has one does what it does by default.
+//! Signals: sending them, and what a process does about them. [`super::frame`] calls the handlers.
 
-use super::call::{Answer, Break, Call};
+use super::call::{Answer, Break, Call, Outcome};
 use super::record::{Record, u64_at};
-use super::signals::{COUNT, Signal};
-use super::state::Action;
-use super::unknown::SIGNALS;
+use super::signals::{COUNT, Cause, SI_KERNEL, SI_TKILL, SI_USER, Signal};
+use super::state::{Action, Process, Thread};
+use super::time::{self, write_remaining};
 use crate::errno::Errno;
-use linux_raw_sys::general::{SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK, SS_AUTODISARM, SS_DISABLE};
+use linux_raw_sys::general::*;
 
 /// SIG_IGN.
 const IGNORE: u64 = 1;
 /// The size of `sigset_t` in the kernel, in bytes.
 const SET_SIZE: u64 = 8;
 
+/// Calls that a handler ends, whatever SA_RESTART says.
+const NEVER_RESTARTED: [u32; 9] = [
+    __NR_poll,
+    __NR_ppoll,
+    __NR_select,
+    __NR_pselect6,
+    __NR_pause,
+    __NR_rt_sigsuspend,
+    __NR_rt_sigtimedwait,
+    __NR_nanosleep,
+    __NR_clock_nanosleep,
+];
+
+/// What becomes of a signal that is not blocked.
+enum Disposition {
+    Ignore,
+    Kill,
+    Handle,
+}
+
+impl Process {
+    fn disposition(&self, signal: Signal) -> Disposition {
+        let place = usize::from(signal.0).wrapping_sub(1);
+        match self.actions.get(place).map_or(0, |a| a.handler) {
+            IGNORE => Disposition::Ignore,
+            0 if signal.is_harmless() => Disposition::Ignore,
+            0 => Disposition::Kill,
+            _ => Disposition::Handle,
+        }
+    }
+}
+
+/// The next signal whose handler is to be called.
+pub fn take(process: &Process, thread: &mut Thread) -> Option<Cause> {
+    loop {
+        let ready = thread.pending & !thread.blocked;
+        if ready == 0 {
+            return None;
+        }
+        let place = ready.trailing_zeros() as usize;
+        thread.pending &= !(1 << place);
+        let signal = Signal(place as u8 + 1);
+        let code = core::mem::replace(&mut thread.codes[place], SI_KERNEL);
+        if matches!(process.disposition(signal), Disposition::Handle) {
+            return Some(Cause::sent(signal, code));
+        }
+    }
+}
+
+/// Whether a signal that an instruction raised has a handler that can be called.
+#[must_use]
+pub fn is_handled(process: &Process, thread: &Thread, signal: Signal) -> bool {
+    let blocked = thread.blocked & signal.bit() != 0;
+    !blocked && matches!(process.disposition(signal), Disposition::Handle)
+}
+
 impl Call<'_> {
-    /// Sends a signal to this thread. `Ok` if it lives on.
+    /// Sends a signal to this thread. `Ok` if nothing more comes of it now.
     pub(super) fn raise(&mut self, signal: Signal) -> Result<(), Break> {
         if self.thread.blocked & signal.bit() != 0 {
             self.thread.pending |= signal.bit();
             return Ok(());
         }
-        let place = usize::from(signal.0).wrapping_sub(1);
-        let handler = self.process.actions.get(place).map_or(0, |a| a.handler);
-        if handler == IGNORE || (handler == 0 && signal.is_harmless()) {
-            return Ok(());
-        }
-        if handler > IGNORE {
-            let (guest, name) = (self.kernel.guest_number(), signal.name());
-            let number = SIGNALS + u64::from(signal.0);
-            if self.system.warned.first_time(number) {
-                log::warn!("guest {guest}: the handler of {name} is not called: not supported yet");
-            }
-            if signal.is_harmless() {
-                return Ok(());
+        match self.process.disposition(signal) {
+            Disposition::Ignore => Ok(()),
+            Disposition::Kill => Err(Break::Kill(signal)),
+            Disposition::Handle => {
+                self.thread.pending |= signal.bit();
+                Err(Break::Interrupted)
             }
         }
-        Err(Break::Kill(signal))
     }
 
     /// Changes which signals are blocked; those that waited for it come.
     fn set_blocked(&mut self, blocked: u64) -> Result<(), Break> {
-        self.thread.blocked = blocked & !(Signal::KILL.bit() | Signal::STOP.bit());
+        self.thread.set_mask(blocked);
         let ready = self.thread.pending & !self.thread.blocked;
-        self.thread.pending &= self.thread.blocked;
-        for number in 1..=COUNT as u8 {
-            if ready & Signal(number).bit() != 0 {
-                self.raise(Signal(number))?;
+        let mut result = Ok(());
+        for signal in (1..=COUNT as u8).map(Signal) {
+            if ready & signal.bit() != 0 {
+                self.thread.pending &= !signal.bit();
+                match self.raise(signal) {
+                    Err(Break::Interrupted) => result = Err(Break::Interrupted),
+                    other => other?,
+                }
             }
         }
+        result
+    }
+
+    /// Makes a call while other signals are blocked: those in the set at `mask`, unless that is null.
+    pub(super) fn with_mask(
+        &mut self,
+        mask: u64,
+        size: u64,
+        call: impl FnOnce(&mut Self) -> Answer,
+    ) -> Answer {
+        if mask != 0 && self.thread.saved_mask.is_none() {
+            check_set_size(size)?;
+            let set = self.process.memory.read_u64(mask)?;
+            self.thread.saved_mask = Some(self.thread.blocked);
+            self.set_blocked(set)?;
+        }
+        let answer = call(self);
+        if !matches!(answer, Err(Break::Block(_) | Break::Interrupted))
+            && let Some(before) = self.thread.saved_mask.take()
+        {
+            self.thread.blocked = before;
+        }
+        answer
+    }
+
+    /// Whether time or what was typed has brought a signal.
+    pub(super) fn look_outside(&mut self) -> Result<(), Break> {
+        time::expire(self)?;
+        if self.kernel.has_console_input()
+            && let Some(signal) = self.system.terminal.pump(self.kernel)
+        {
+            self.raise(signal)?;
+        }
         Ok(())
+    }
+}
+
+/// What a call comes to that has neither a value nor an error.
+#[cold]
+pub(super) fn conclude(c: &mut Call<'_>, why: Break) -> Outcome {
+    match why {
+        Break::Error(error) => {
+            c.thread.deadline = None;
+            c.thread.progress = 0;
+            Outcome::Return(error.rax())
+        }
+        Break::Exit(status) => Outcome::Exit(status),
+        Break::Kill(signal) => Outcome::Kill(signal),
+        Break::Block(deadline) => match c.look_outside() {
+            Ok(()) => Outcome::Block(earlier(deadline, time::next(c.process))),
+            Err(why) => conclude(c, why),
+        },
+        Break::Again => {
+            c.thread.deadline = None;
+            Outcome::Again
+        }
+        Break::Interrupted => interrupted(c),
+        Break::Done(value) => {
+            c.thread.deadline = None;
+            Outcome::Signals(value)
+        }
+        Break::SignalReturn => Outcome::SignalReturn,
+    }
+}
+
+fn earlier(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    a.into_iter().chain(b).min()
+}
+
+/// A handler comes before the call is done: then it fails, or is made again (signal(7) "Interruption of
+/// system calls and library functions by signal handlers").
+fn interrupted(c: &mut Call<'_>) -> Outcome {
+    let place = (c.thread.pending & !c.thread.blocked).trailing_zeros() as usize;
+    let flags = c.process.actions.get(place).map_or(0, |a| a.flags);
+    write_remaining(c);
+    c.thread.deadline = None;
+    if c.thread.progress > 0 {
+        return Outcome::Signals(core::mem::take(&mut c.thread.progress));
+    }
+    let never = NEVER_RESTARTED.map(u64::from).contains(&c.number);
+    match !never && flags & u64::from(SA_RESTART) != 0 {
+        true => Outcome::Restart,
+        false => Outcome::Signals(Errno::EINTR.rax()),
+    }
+}
+
+/// A call that is done although it brought a signal.
+pub(super) fn done(result: Result<(), Break>, value: u64) -> Answer {
+    match result {
+        Err(Break::Interrupted) => Err(Break::Done(value)),
+        other => other.map(|()| value),
     }
 }
 
@@ -85,6 +226,10 @@ pub(super) fn rt_sigaction(c: &mut Call<'_>) -> Answer {
             restorer: u64_at(&bytes, 16),
             mask: u64_at(&bytes, 24),
         };
+        // What is ignored from now on does not wait any longer.
+        if matches!(c.process.disposition(signal), Disposition::Ignore) {
+            c.thread.pending &= !signal.bit();
+        }
     }
     if old != 0 {
         let record: [u8; 32] = Record::new()
@@ -116,8 +261,7 @@ pub(super) fn rt_sigprocmask(c: &mut Call<'_>) -> Answer {
     if old != 0 {
         c.process.memory.write(old, &before.to_le_bytes())?;
     }
-    c.set_blocked(after)?;
-    Ok(0)
+    done(c.set_blocked(after), 0)
 }
 
 pub(super) fn rt_sigpending(c: &mut Call<'_>) -> Answer {
@@ -132,12 +276,7 @@ pub(super) fn rt_sigpending(c: &mut Call<'_>) -> Answer {
 
 pub(super) fn rt_sigsuspend(c: &mut Call<'_>) -> Answer {
     check_set_size(c.args[1])?;
-    let set = c.process.memory.read_u64(c.args[0])?;
-    let before = c.thread.blocked;
-    c.set_blocked(set)?;
-    c.thread.blocked = before;
-    c.wait(None)?;
-    Err(Errno::EINTR.into())
+    c.with_mask(c.args[0], SET_SIZE, |c| pause(c))
 }
 
 pub(super) fn pause(c: &mut Call<'_>) -> Answer {
@@ -145,9 +284,42 @@ pub(super) fn pause(c: &mut Call<'_>) -> Answer {
     Err(Errno::EINTR.into())
 }
 
+/// Takes one of these signals, waiting for it if none is there.
+pub(super) fn rt_sigtimedwait(c: &mut Call<'_>) -> Answer {
+    let [set, info, timeout, size, ..] = c.args;
+    check_set_size(size)?;
+    let set = c.process.memory.read_u64(set)?;
+    let timeout = match timeout {
+        0 => None,
+        at => Some(time::read_timespec(c, at)?),
+    };
+    let found = c.thread.pending & set;
+    if found == 0 {
+        c.wait(timeout)?;
+        return Err(Errno::EAGAIN.into());
+    }
+    let place = found.trailing_zeros() as usize;
+    c.thread.pending &= !(1 << place);
+    let code = core::mem::replace(&mut c.thread.codes[place], SI_KERNEL);
+    if info != 0 {
+        let cause = Cause::sent(Signal(place as u8 + 1), code);
+        c.process.memory.write(info, &cause.info())?;
+    }
+    Ok(place as u64 + 1)
+}
+
+/// Only a frame that a handler was called with leads here sensibly; what it holds decides everything.
+pub(super) fn rt_sigreturn(_: &mut Call<'_>) -> Answer {
+    Err(Break::SignalReturn)
+}
+
 pub(super) fn sigaltstack(c: &mut Call<'_>) -> Answer {
     let (at, flags, size) = c.thread.alternate_stack;
+    let on_it = c.kernel.stack_pointer().wrapping_sub(at) < size;
     if c.args[0] != 0 {
+        if on_it {
+            return Err(Errno::EPERM.into());
+        }
         let bytes: [u8; 24] = c.process.memory.read_array(c.args[0])?;
         let new_flags = u64_at(&bytes, 8) as u32;
         let new = (u64_at(&bytes, 0), new_flags, u64_at(&bytes, 16));
@@ -161,6 +333,7 @@ pub(super) fn sigaltstack(c: &mut Call<'_>) -> Answer {
         c.thread.alternate_stack = if disabled { (0, SS_DISABLE, 0) } else { new };
     }
     if c.args[1] != 0 {
+        let flags = if on_it { flags | SS_ONSTACK } else { flags };
         let record: [u8; 24] = Record::new().u64(at).u32(flags).skip(4).u64(size).done();
         c.process.memory.write(c.args[1], &record)?;
     }
@@ -168,34 +341,35 @@ pub(super) fn sigaltstack(c: &mut Call<'_>) -> Answer {
 }
 
 /// Sends the signal in argument `index`, or checks that it could be sent.
-fn send(c: &mut Call<'_>, index: usize) -> Answer {
-    if c.int(index) != 0 {
-        let signal = signal(c, index)?;
-        c.raise(signal)?;
+fn send(c: &mut Call<'_>, index: usize, code: i32) -> Answer {
+    if c.int(index) == 0 {
+        return Ok(0);
     }
-    Ok(0)
+    let signal = signal(c, index)?;
+    c.thread.codes[usize::from(signal.0) - 1] = code;
+    done(c.raise(signal), 0)
 }
 
 pub(super) fn kill(c: &mut Call<'_>) -> Answer {
     let pid = c.int(0);
     let (own, group) = (c.process.pid as i32, c.process.group as i32);
     match pid {
-        0 => send(c, 1),
-        _ if pid == own || pid == group.wrapping_neg() => send(c, 1),
+        0 => send(c, 1, SI_USER),
+        _ if pid == own || pid == group.wrapping_neg() => send(c, 1, SI_USER),
         _ => Err(Errno::ESRCH.into()),
     }
 }
 
 pub(super) fn tkill(c: &mut Call<'_>) -> Answer {
     match c.uint(0) == c.thread.tid {
-        true => send(c, 1),
+        true => send(c, 1, SI_TKILL),
         false => Err(Errno::ESRCH.into()),
     }
 }
 
 pub(super) fn tgkill(c: &mut Call<'_>) -> Answer {
     match c.uint(0) == c.process.pid && c.uint(1) == c.thread.tid {
-        true => send(c, 2),
+        true => send(c, 2, SI_TKILL),
         false => Err(Errno::ESRCH.into()),
     }
 }

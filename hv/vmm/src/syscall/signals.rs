@@ -1,6 +1,7 @@
 //! Signals: their numbers, what they do by default, and which exception raises which.
-//! Handlers are not called yet: a signal does what it does by default, or nothing.
+//! What a handler is told about one.
 
+use super::record::Record;
 use linux_raw_sys::general as linux;
 
 /// A signal.
@@ -63,6 +64,12 @@ impl Signal {
     pub const SEGV: Self = Self(linux::SIGSEGV as u8);
     /// SIGPIPE.
     pub const PIPE: Self = Self(linux::SIGPIPE as u8);
+    /// SIGALRM.
+    pub const ALRM: Self = Self(linux::SIGALRM as u8);
+    /// SIGVTALRM.
+    pub const VTALRM: Self = Self(linux::SIGVTALRM as u8);
+    /// SIGPROF.
+    pub const PROF: Self = Self(linux::SIGPROF as u8);
     /// SIGSTOP.
     pub const STOP: Self = Self(linux::SIGSTOP as u8);
 
@@ -94,6 +101,85 @@ impl Signal {
                 | linux::SIGTTIN
                 | linux::SIGTTOU
         )
+    }
+}
+
+/// `si_code`: kill(2) sent it.
+pub(super) const SI_USER: i32 = 0;
+/// tkill(2) or tgkill(2) sent it.
+pub(super) const SI_TKILL: i32 = -6;
+/// The kernel did.
+pub const SI_KERNEL: i32 = 0x80;
+
+/// Why a signal comes: what `siginfo_t` and `struct sigcontext` say.
+#[derive(Clone, Copy, Debug)]
+pub struct Cause {
+    /// The signal.
+    pub signal: Signal,
+    /// `si_code`.
+    pub code: i32,
+    /// `si_addr` of an exception, else sender's process and user.
+    pub address: u64,
+    /// The exception's vector.
+    pub vector: u64,
+    /// Its error code.
+    pub error_code: u64,
+    /// CR2.
+    pub fault_address: u64,
+}
+
+impl Cause {
+    /// A signal that no exception raised.
+    #[must_use]
+    pub const fn sent(signal: Signal, code: i32) -> Self {
+        let address = match code {
+            SI_KERNEL => 0,
+            _ => super::state::FIRST_PID as u64,
+        };
+        Self {
+            signal,
+            code,
+            address,
+            vector: 0,
+            error_code: 0,
+            fault_address: 0,
+        }
+    }
+
+    /// A signal that an exception raised. `at` is CR2 for a page fault, RIP for others.
+    #[must_use]
+    pub fn exception(signal: Signal, vector: u8, error_code: u32, at: u64) -> Self {
+        const PAGE_FAULT: u8 = 14;
+        let fault_address = if vector == PAGE_FAULT { at } else { 0 };
+        let (code, address) = match (signal, vector) {
+            (Signal::SEGV, PAGE_FAULT) => (1 + (error_code & 1) as i32, at),
+            (Signal::BUS, PAGE_FAULT) => (2, at),
+            (Signal::FPE, 0) => (1, at),
+            (Signal::FPE, _) => (7, at),
+            (Signal::ILL, _) => (2, at),
+            (Signal::TRAP, 1) => (2, at),
+            _ => (SI_KERNEL, 0),
+        };
+        Self {
+            signal,
+            code,
+            address,
+            vector: vector.into(),
+            error_code: error_code.into(),
+            fault_address,
+        }
+    }
+
+    /// `siginfo_t`.
+    #[must_use]
+    pub fn info(&self) -> [u8; 128] {
+        Record::new()
+            .u32(self.signal.0.into())
+            .skip(4)
+            .u32(self.code as u32)
+            .skip(4)
+            .u64(self.address)
+            .done()
     }
 }
 

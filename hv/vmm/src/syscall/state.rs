@@ -3,6 +3,7 @@
 use super::descriptors::{Descriptor, Descriptors};
 use super::open_files::{Device, Object, OpenFile, OpenFiles};
 use super::pipe::Pipes;
+use super::signals::{SI_KERNEL, Signal};
 use super::tty::Terminal;
 use super::unknown::Warned;
 use crate::errno::Errno;
@@ -99,6 +100,17 @@ pub struct Process {
     pub limits: [(u64, u64); super::limit::COUNT],
     /// What it does about signals, by number less one.
     pub actions: Box<[Action; super::signals::COUNT as usize]>,
+    /// Its interval timers (setitimer), by ITIMER_* number.
+    pub timers: [Timer; 3],
+}
+
+/// An interval timer, in ticks of the time-stamp counter.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timer {
+    /// When it expires.
+    pub next: Option<u64>,
+    /// How long after that again; 0 for never.
+    pub interval: u64,
 }
 
 impl Process {
@@ -129,6 +141,7 @@ impl Process {
             groups: Identity::default(),
             limits: super::limit::DEFAULTS,
             actions: Box::new([Action::default(); super::signals::COUNT as usize]),
+            timers: [Timer::default(); 3],
         })
     }
 }
@@ -142,6 +155,10 @@ pub struct Thread {
     pub blocked: u64,
     /// The signals that wait until it no longer blocks them.
     pub pending: u64,
+    /// Their `si_code`, by number less one.
+    pub codes: [i32; super::signals::COUNT as usize],
+    /// What it blocked before a call that waits with another mask (rt_sigsuspend, ppoll, pselect6).
+    pub saved_mask: Option<u64>,
     /// Its name (PR_SET_NAME), NUL-padded.
     pub name: [u8; 16],
     /// Its list of robust futexes: address and length.
@@ -170,6 +187,8 @@ impl Thread {
             tid: FIRST_PID,
             blocked: 0,
             pending: 0,
+            codes: [SI_KERNEL; super::signals::COUNT as usize],
+            saved_mask: None,
             name,
             robust_list: (0, 0),
             clear_on_exit: 0,
@@ -178,5 +197,10 @@ impl Thread {
             deadline: None,
             progress: 0,
         }
+    }
+
+    /// Sets which signals it blocks; two cannot be.
+    pub fn set_mask(&mut self, blocked: u64) {
+        self.blocked = blocked & !(Signal::KILL.bit() | Signal::STOP.bit());
     }
 }

@@ -1,6 +1,6 @@
 //! The table of system calls, by Linux number.
 
-use super::call::{Answer, Break, Call, Outcome};
+use super::call::{Answer, Call, Outcome};
 use super::unknown::unknown;
 use super::{
     advice, descriptor, directory, file, identity, limit, memory, path, poll, process, signal,
@@ -168,11 +168,15 @@ static TABLE: [Handler; NUMBERS] = syscall_table(&[
     (__NR_time, time::time),
     (__NR_times, time::times),
     (__NR_getitimer, time::getitimer),
+    (__NR_setitimer, time::setitimer),
+    (__NR_alarm, time::alarm),
     (__NR_rt_sigaction, signal::rt_sigaction),
     (__NR_rt_sigprocmask, signal::rt_sigprocmask),
     (__NR_rt_sigpending, signal::rt_sigpending),
     (__NR_rt_sigsuspend, signal::rt_sigsuspend),
     (__NR_pause, signal::pause),
+    (__NR_rt_sigtimedwait, signal::rt_sigtimedwait),
+    (__NR_rt_sigreturn, signal::rt_sigreturn),
     (__NR_sigaltstack, signal::sigaltstack),
     (__NR_fadvise64, advice::fadvise64),
     (__NR_readahead, advice::readahead),
@@ -203,22 +207,20 @@ static TABLE: [Handler; NUMBERS] = syscall_table(&[
     (__NR_tgkill, signal::tgkill),
 ]);
 
+/// Looks whether time or what was typed has brought a signal, between system calls.
+pub fn look_outside(c: &mut Call<'_>) -> Option<Outcome> {
+    c.look_outside().err().map(|why| signal::conclude(c, why))
+}
+
 /// Carries out a system call, and makes of its answer what its process sees of it.
 #[inline]
 pub fn dispatch(c: &mut Call<'_>) -> Outcome {
     let answer = TABLE[c.number.min(LAST) as usize](c);
-    if !matches!(answer, Err(Break::Block(_))) {
-        c.thread.deadline = None;
-    }
     match answer {
-        Ok(value) => Outcome::Return(value),
-        Err(Break::Error(error)) => {
-            c.thread.progress = 0;
-            Outcome::Return(error.rax())
+        Ok(value) => {
+            c.thread.deadline = None;
+            Outcome::Return(value)
         }
-        Err(Break::Exit(status)) => Outcome::Exit(status),
-        Err(Break::Kill(signal)) => Outcome::Kill(signal),
-        Err(Break::Block(deadline)) => Outcome::Block(deadline),
-        Err(Break::Again) => Outcome::Again,
+        Err(why) => signal::conclude(c, why),
     }
 }

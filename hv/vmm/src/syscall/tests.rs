@@ -72,6 +72,9 @@ impl Kernel for TestKernel {
     fn cpu(&self) -> u32 {
         0
     }
+    fn stack_pointer(&self) -> u64 {
+        0
+    }
     fn fs_base(&self) -> u64 {
         self.fs_base
     }

@@ -1,12 +1,14 @@
 //! Clocks and sleeping.
 
-use super::call::{Answer, Call, SECOND};
+use super::call::{Answer, Break, Call, SECOND, ticks};
 use super::record::{Record, u64_at};
+use super::signals::Signal;
+use super::state::{Process, Timer};
 use crate::errno::Errno;
 use linux_raw_sys::general::{
-    CLOCK_BOOTTIME, CLOCK_MONOTONIC, CLOCK_MONOTONIC_COARSE, CLOCK_MONOTONIC_RAW,
-    CLOCK_PROCESS_CPUTIME_ID, CLOCK_REALTIME, CLOCK_REALTIME_COARSE, CLOCK_TAI,
-    CLOCK_THREAD_CPUTIME_ID, TIMER_ABSTIME,
+    __NR_clock_nanosleep, __NR_nanosleep, CLOCK_BOOTTIME, CLOCK_MONOTONIC, CLOCK_MONOTONIC_COARSE,
+    CLOCK_MONOTONIC_RAW, CLOCK_PROCESS_CPUTIME_ID, CLOCK_REALTIME, CLOCK_REALTIME_COARSE,
+    CLOCK_TAI, CLOCK_THREAD_CPUTIME_ID, TIMER_ABSTIME,
 };
 
 /// A `struct timespec` (or timeval, with another unit) as it is given out.
@@ -107,11 +109,123 @@ pub(super) fn times(c: &mut Call<'_>) -> Answer {
     Ok(c.uptime() / tick)
 }
 
-pub(super) fn getitimer(c: &mut Call<'_>) -> Answer {
-    if c.uint(0) > 2 {
-        return Err(Errno::EINVAL.into());
+/// What an interval timer sends, by ITIMER_* number. A process has its virtual CPU to itself: all count the same.
+const TIMER_SIGNALS: [Signal; 3] = [Signal::ALRM, Signal::VTALRM, Signal::PROF];
+const MICROSECOND: u64 = 1000;
+
+/// When the next of the process's timers expires.
+pub fn next(process: &Process) -> Option<u64> {
+    process.timers.iter().filter_map(|timer| timer.next).min()
+}
+
+/// Sends the signals of the timers whose time has come.
+pub(super) fn expire(c: &mut Call<'_>) -> Result<(), Break> {
+    let now = c.kernel.now();
+    let mut result = Ok(());
+    for (index, signal) in TIMER_SIGNALS.into_iter().enumerate() {
+        let timer = &mut c.process.timers[index];
+        if timer.next.is_none_or(|next| now < next) {
+            continue;
+        }
+        timer.next = (timer.interval != 0).then(|| now.saturating_add(timer.interval));
+        match c.raise(signal) {
+            Err(Break::Interrupted) => result = Err(Break::Interrupted),
+            other => other?,
+        }
     }
-    // No timer can be set (setitimer is not there), so none is.
-    c.process.memory.write(c.args[1], &[0; 32])?;
+    result
+}
+
+/// A timer as `struct itimerval`.
+fn timer_record(c: &Call<'_>, timer: Timer) -> [u8; 32] {
+    let (now, hz) = (c.kernel.now(), c.kernel.tsc_hz());
+    let part = |ticks| {
+        let ns = super::call::nanoseconds(ticks, hz);
+        (ns / SECOND, ns % SECOND / MICROSECOND)
+    };
+    let interval = part(timer.interval);
+    // Less than a microsecond is left, but it has not expired.
+    let left = match timer.next.map(|next| part(next.saturating_sub(now))) {
+        None => (0, 0),
+        Some((0, 0)) => (0, 1),
+        Some(left) => left,
+    };
+    let record = Record::new().u64(interval.0).u64(interval.1);
+    record.u64(left.0).u64(left.1).done()
+}
+
+fn timer(c: &Call<'_>) -> Result<Timer, Errno> {
+    let timer = c.process.timers.get(c.args[0] as u32 as usize);
+    timer.copied().ok_or(Errno::EINVAL)
+}
+
+pub(super) fn getitimer(c: &mut Call<'_>) -> Answer {
+    let record = timer_record(c, timer(c)?);
+    c.process.memory.write(c.args[1], &record)?;
     Ok(0)
+}
+
+/// A `struct timeval` in nanoseconds.
+fn timeval(bytes: &[u8], at: usize) -> Result<u64, Errno> {
+    let (seconds, rest) = (u64_at(bytes, at), u64_at(bytes, at + 8));
+    match seconds <= i64::MAX as u64 && rest < 1_000_000 {
+        true => Ok(seconds
+            .saturating_mul(SECOND)
+            .saturating_add(rest * MICROSECOND)),
+        false => Err(Errno::EINVAL),
+    }
+}
+
+impl Call<'_> {
+    fn set_timer(&mut self, index: usize, first: u64, interval: u64) {
+        let (now, hz) = (self.kernel.now(), self.kernel.tsc_hz());
+        let next = (first != 0).then(|| now.saturating_add(ticks(first, hz)));
+        let interval = ticks(interval, hz);
+        self.process.timers[index] = Timer { next, interval };
+    }
+}
+
+pub(super) fn setitimer(c: &mut Call<'_>) -> Answer {
+    let [_, new, old, ..] = c.args;
+    let before = timer(c)?;
+    let bytes: [u8; 32] = match new {
+        0 => [0; 32],
+        at => c.process.memory.read_array(at)?,
+    };
+    let (interval, first) = (timeval(&bytes, 0)?, timeval(&bytes, 16)?);
+    let record = timer_record(c, before);
+    c.set_timer(c.args[0] as u32 as usize, first, interval);
+    if old != 0 {
+        c.process.memory.write(old, &record)?;
+    }
+    Err(Break::Done(0))
+}
+
+pub(super) fn alarm(c: &mut Call<'_>) -> Answer {
+    let now = c.kernel.now();
+    let left = c.process.timers[0].next.map_or(0, |next| {
+        let ns = super::call::nanoseconds(next.saturating_sub(now), c.kernel.tsc_hz());
+        // Linux rounds, but not down to nothing.
+        ((ns + SECOND / 2) / SECOND).max(1)
+    });
+    c.set_timer(0, u64::from(c.uint(0)) * SECOND, 0);
+    Err(Break::Done(left))
+}
+
+/// A sleep that a signal ends tells how much of it is left.
+pub(super) fn write_remaining(c: &mut Call<'_>) {
+    let is = |number: u32| c.number == number.into();
+    let at = if is(__NR_nanosleep) {
+        c.args[1]
+    } else if is(__NR_clock_nanosleep) && c.uint(1) & TIMER_ABSTIME == 0 {
+        c.args[3]
+    } else {
+        0
+    };
+    if let (Some(Some(deadline)), 1..) = (c.thread.deadline, at) {
+        let left = deadline.saturating_sub(c.kernel.now());
+        let left = super::call::nanoseconds(left, c.kernel.tsc_hz());
+        // A place that cannot be written does not undo the signal.
+        let _ = (c.process.memory).write(at, &timespec(left / SECOND, left % SECOND));
+    }
 }

@@ -3,6 +3,7 @@
 use super::call::{Answer, Break, Call};
 use super::open_files::{Device, Object};
 use super::pipe::{ATOMIC, Side};
+use super::signal;
 use super::signals::Signal;
 use crate::errno::Errno;
 use linux_raw_sys::general::{O_APPEND, O_NONBLOCK};
@@ -265,8 +266,9 @@ impl Call<'_> {
         if pipe.readable {
             return Ok(pipe.room());
         }
-        self.raise(Signal::PIPE)?;
-        Err(Errno::EPIPE.into())
+        let error = Errno::EPIPE;
+        signal::done(self.raise(Signal::PIPE), error.rax())?;
+        Err(error.into())
     }
 
     /// Writes bytes of ours to an open file, at its offset: what sendfile does.

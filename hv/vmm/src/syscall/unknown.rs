@@ -8,10 +8,7 @@ use linux_raw_sys::general::*;
 /// After so many different numbers nothing more is said.
 const LINES_MAX: usize = 64;
 
-/// In [`Warned`], what is added to the number of a signal.
-pub(super) const SIGNALS: u64 = 1 << 32;
-
-/// The numbers that were complained about: of system calls, and of signals after [`SIGNALS`].
+/// The numbers that were complained about.
 #[derive(Debug, Default)]
 pub(super) struct Warned(Vec<u64>);
 
@@ -49,8 +46,8 @@ const NAMES: &[(u32, &str)] = names! {
     __NR_clone __NR_clone3 __NR_fork __NR_vfork __NR_execve __NR_execveat __NR_wait4 __NR_waitid
     __NR_socket __NR_connect __NR_accept __NR_accept4 __NR_sendto __NR_recvfrom __NR_sendmsg
     __NR_recvmsg __NR_bind __NR_listen __NR_socketpair __NR_getsockname __NR_getpeername
-    __NR_setsockopt __NR_getsockopt __NR_shutdown __NR_rt_sigreturn __NR_rt_sigtimedwait
-    __NR_rt_sigqueueinfo __NR_setitimer __NR_timer_create __NR_timerfd_create
+    __NR_setsockopt __NR_getsockopt __NR_shutdown
+    __NR_rt_sigqueueinfo __NR_timer_create __NR_timerfd_create
     __NR_eventfd __NR_eventfd2 __NR_epoll_create __NR_epoll_create1 __NR_epoll_ctl
     __NR_epoll_wait __NR_epoll_pwait __NR_signalfd __NR_signalfd4 __NR_inotify_init1
     __NR_memfd_create __NR_shmget __NR_shmat __NR_semget __NR_msgget __NR_ptrace __NR_mount

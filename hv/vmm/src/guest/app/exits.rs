@@ -1,7 +1,7 @@
 //! The `app` kind of guest: its virtual CPU, and what it does differently about exits.
 
-use super::layout::EntryState;
-use super::{App, Start, fault_access};
+use super::layout::{EntryState, USER_CS, USER_DS};
+use super::{App, Start, fault_access, handlers};
 use crate::exit::rows::MACHINE;
 use crate::exit::simple;
 use crate::exit::table::{ExitTable, Stop, Verdict};
@@ -10,9 +10,10 @@ use crate::guest::request::Request;
 use crate::guest::{Guest, GuestKind, LoadError, Seat, new_space};
 use crate::host::Host;
 use crate::machine::{Engine, Gpr, Gprs, Reg, Segment, SegmentRegister};
-use crate::syscall::signals::exception_signal;
+use crate::syscall::signals::{Cause, exception_signal};
 use crate::syscall::{Kernel, Outcome, Signal};
 use crate::vcpu::Vcpu;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use spec::control_registers::{Cr4, Xcr0};
 use spec::exception::Vector;
@@ -38,6 +39,8 @@ static EXITS: ExitTable = MACHINE.with(&[
     (Kind::Hidden, illegal_instruction),
     (Kind::Rdpmc, segmentation_fault),
     (Kind::Xsetbv, segmentation_fault),
+    (Kind::ExternalInterrupt, handlers::tick),
+    (Kind::PreemptionTimer, handlers::tick),
 ]);
 
 fn load(request: &Request, seat: &Seat<'_>) -> Result<Vcpu, LoadError> {
@@ -103,7 +106,8 @@ fn enter(v: &mut Vcpu, entry: &EntryState) {
     v.gprs = Gprs::default();
 }
 
-fn enter_segments(engine: &mut dyn Engine, entry: &EntryState) {
+/// CS and SS of CPL 3.
+pub(super) fn enter_user(engine: &mut dyn Engine) {
     const USER: u8 = 3;
     let code = AccessRights::CODE64.with_dpl(USER);
     let data = AccessRights::DATA.with_dpl(USER);
@@ -113,8 +117,12 @@ fn enter_segments(engine: &mut dyn Engine, entry: &EntryState) {
         limit: u32::MAX,
         access: rights.bits(),
     };
-    engine.set_segment(SegmentRegister::Cs, flat(entry.cs, code));
-    engine.set_segment(SegmentRegister::Ss, flat(entry.ss, data));
+    engine.set_segment(SegmentRegister::Cs, flat(USER_CS, code));
+    engine.set_segment(SegmentRegister::Ss, flat(USER_DS, data));
+}
+
+fn enter_segments(engine: &mut dyn Engine, entry: &EntryState) {
+    enter_user(engine);
     // Linux starts a program with null selectors in the others.
     let null = Segment {
         access: AccessRights::UNUSABLE.bits(),
@@ -137,26 +145,27 @@ fn enter_segments(engine: &mut dyn Engine, entry: &EntryState) {
     engine.set_segment(SegmentRegister::Tr, tss);
 }
 
-impl Guest {
-    /// The application in it. Only exits of the kind [`APP`] ask, and a guest of that kind has one.
-    fn app(&self) -> MutexGuard<'_, App> {
-        self.app
-            .get()
-            .expect("an app guest holds an application")
-            .lock()
-    }
+/// The application in a guest. Only exits of the kind [`APP`] ask, and a guest of that kind has one.
+#[inline]
+pub(super) fn app(guest: &Guest) -> MutexGuard<'_, App> {
+    let app = guest.app.get();
+    app.expect("an app guest holds an application").lock()
 }
 
 /// The entry stub's HLT: a system call with Linux's registers.
 fn system_call(_: &Exit, v: &mut Vcpu) -> Verdict {
-    let Vcpu {
-        engine,
-        gprs,
-        guest,
-        host,
-        number,
-        ..
-    } = v;
+    match dispatch(v) {
+        Outcome::Return(value) => {
+            v.gprs[Gpr::Rax] = value;
+            Verdict::Next
+        }
+        more => handlers::conclude(v, more),
+    }
+}
+
+#[inline(always)]
+fn dispatch(v: &mut Vcpu) -> Outcome {
+    let gprs = &v.gprs;
     let (call, args) = (
         gprs[Gpr::Rax],
         [
@@ -168,36 +177,18 @@ fn system_call(_: &Exit, v: &mut Vcpu) -> Verdict {
             gprs[Gpr::R9],
         ],
     );
-    let mut app = guest.app();
-    let outcome = app.syscall(
-        call,
-        args,
-        &mut Outside {
-            engine: &mut **engine,
-            guest,
-            host,
-            cpu: *number,
-        },
-    );
-    let verdict = conclude(outcome, gprs);
+    let mut app = app(&v.guest);
+    let mut outside = Outside {
+        engine: &mut v.engine,
+        guest: &v.guest,
+        host: v.host,
+        cpu: v.number,
+    };
+    let outcome = app.syscall(call, args, &mut outside);
     if app.take_flush() {
-        flush(&mut **engine);
+        flush(&mut *v.engine);
     }
-    verdict
-}
-
-#[inline]
-fn conclude(outcome: Outcome, gprs: &mut Gprs) -> Verdict {
-    match outcome {
-        Outcome::Return(value) => {
-            gprs[Gpr::Rax] = value;
-            Verdict::Next
-        }
-        Outcome::Exit(status) => Verdict::Stop(Stop::Exit(status.into())),
-        Outcome::Kill(signal) => kill(signal),
-        Outcome::Block(until) => Verdict::Wait(until),
-        Outcome::Again => Verdict::Resume,
-    }
+    outcome
 }
 
 /// An exception at CPL 3: a page to make present, or a signal.
@@ -209,30 +200,56 @@ fn exception(x: &Exit, v: &mut Vcpu) -> Verdict {
     else {
         return simple::unsupported(x, v);
     };
+    let error_code = event.error_code.unwrap_or(0);
     if event.vector != Vector::PF.0 {
-        let code = instruction(v);
-        return kill(exception_signal(event.vector, event.error_code, &code));
+        return instruction_exception(v, event.vector, event.error_code);
     }
-    let mut app = v.guest.app();
-    match app.fault(qualification, fault_access(event.error_code.unwrap_or(0))) {
+    let mut program = app(&v.guest);
+    match program.fault(qualification, fault_access(error_code)) {
         Ok(()) => {
-            if app.take_flush() {
+            if program.take_flush() {
                 flush(&mut *v.engine);
             }
             Verdict::Resume
         }
-        Err(signal) => kill(signal),
+        Err(signal) => {
+            drop(program);
+            let cause = Cause::exception(signal, event.vector, error_code, qualification);
+            handlers::raise(v, cause, 0)
+        }
     }
+}
+
+/// What an instruction raised that is no page fault.
+fn instruction_exception(v: &mut Vcpu, vector: u8, error_code: Option<u32>) -> Verdict {
+    let code = instruction(v);
+    let signal = exception_signal(vector, error_code, &code);
+    if signal != Signal::TRAP || vector == Vector::DB.0 {
+        let rip = v.engine.reg(Reg::Rip);
+        let cause = Cause::exception(signal, vector, error_code.unwrap_or(0), rip);
+        return handlers::raise(v, cause, 0);
+    }
+    // However a breakpoint came, its vector is this, and it is over when its signal comes.
+    let cause = Cause::exception(signal, Vector::BP.0, 0, 0);
+    handlers::raise(v, cause, breakpoint_length(code))
 }
 
 /// The first bytes of the instruction at RIP, zeros where they cannot be read.
 fn instruction(v: &mut Vcpu) -> [u8; 2] {
     let rip = v.engine.reg(Reg::Rip);
-    let mut app = v.guest.app();
+    let mut app = app(&v.guest);
     [0, 1].map(|offset| {
         let byte = app.process.memory.read_array(rip.wrapping_add(offset));
         byte.map_or(0, |[byte]| byte)
     })
+}
+
+const fn breakpoint_length(code: [u8; 2]) -> u64 {
+    match code {
+        [0xcc, _] => 1,
+        [0xcd, 3] => 2,
+        _ => 0,
+    }
 }
 
 /// Makes the CPU forget the program's translations.
@@ -240,15 +257,17 @@ fn flush(engine: &mut dyn Engine) {
     engine.flush_nested();
 }
 
-fn illegal_instruction(_: &Exit, _: &mut Vcpu) -> Verdict {
-    kill(Signal::ILL)
+fn illegal_instruction(x: &Exit, v: &mut Vcpu) -> Verdict {
+    let cause = Cause::exception(Signal::ILL, Vector::UD.0, 0, x.rip);
+    handlers::raise(v, cause, 0)
 }
 
-fn segmentation_fault(_: &Exit, _: &mut Vcpu) -> Verdict {
-    kill(Signal::SEGV)
+fn segmentation_fault(x: &Exit, v: &mut Vcpu) -> Verdict {
+    let cause = Cause::exception(Signal::SEGV, Vector::GP.0, 0, x.rip);
+    handlers::raise(v, cause, 0)
 }
 
-fn kill(signal: Signal) -> Verdict {
+pub(super) fn kill(signal: Signal) -> Verdict {
     Verdict::Stop(Stop::Signal {
         number: signal.0.into(),
         name: signal.name(),
@@ -256,14 +275,26 @@ fn kill(signal: Signal) -> Verdict {
 }
 
 /// What system calls want from outside.
-struct Outside<'a> {
-    engine: &'a mut dyn Engine,
+pub(super) struct Outside<'a> {
+    engine: &'a mut Box<dyn Engine>,
     guest: &'a Guest,
     host: &'static Host,
     cpu: u32,
 }
 
-impl Outside<'_> {
+impl<'a> Outside<'a> {
+    /// What a virtual CPU is for its program, and its guest.
+    pub(super) fn of(v: &'a mut Vcpu) -> (Self, &'a Guest) {
+        let guest = &*v.guest;
+        let outside = Self {
+            engine: &mut v.engine,
+            guest,
+            host: v.host,
+            cpu: v.number,
+        };
+        (outside, guest)
+    }
+
     fn base(&self, register: SegmentRegister) -> u64 {
         self.engine.segment(register).base
     }
@@ -310,6 +341,10 @@ impl Kernel for Outside<'_> {
 
     fn cpu(&self) -> u32 {
         self.cpu
+    }
+
+    fn stack_pointer(&self) -> u64 {
+        self.engine.reg(Reg::Rsp)
     }
 
     fn fs_base(&self) -> u64 {

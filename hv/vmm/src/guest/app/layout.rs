@@ -13,6 +13,9 @@ const KERNEL_PAGE: u64 = 0x1000;
 pub const KERNEL_ADDRESS: u64 = 0xffff_ffff_8000_0000;
 /// The end of the stack.
 pub const STACK_TOP: u64 = 0x7fff_ffff_e000;
+/// Where addresses of programs end: the page below the first that is not canonical stays unmapped, so that no
+/// SYSCALL lies there whose return address would not be.
+pub const USER_END: u64 = 0x7fff_ffff_f000;
 /// How much of the stack is there from the start, in bytes (Linux maps 132 KiB).
 pub const STACK_SIZE: u64 = 0x2_1000;
 

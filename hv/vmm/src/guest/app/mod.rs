@@ -4,6 +4,7 @@
 pub mod cpio;
 pub mod elf;
 pub mod exits;
+mod handlers;
 pub mod layout;
 pub mod root;
 pub mod stack;
@@ -16,7 +17,8 @@ use crate::errno::Errno;
 use crate::file_system::{FileSystem, Time};
 use crate::memory::address_space::{Access, Backing, Fault, Place};
 use crate::memory::{AddressSpace, GuestRam};
-use crate::syscall::{Call, Kernel, Outcome, Process, Signal, System, Thread, table};
+use crate::syscall::signals::Cause;
+use crate::syscall::{Call, Kernel, Outcome, Process, Signal, System, Thread, signal, table, time};
 use cpio::CpioError;
 use elf::{ElfError, Program, Segment};
 use layout::EntryState;
@@ -226,14 +228,19 @@ impl App {
     /// Carries out a system call. `args` are RDI, RSI, RDX, R10, R8, R9.
     #[inline]
     pub fn syscall(&mut self, number: u64, args: [u64; 6], kernel: &mut dyn Kernel) -> Outcome {
-        table::dispatch(&mut Call {
+        table::dispatch(&mut self.call(number, args, kernel))
+    }
+
+    #[inline]
+    fn call<'a>(&'a mut self, number: u64, args: [u64; 6], kernel: &'a mut dyn Kernel) -> Call<'a> {
+        Call {
             number,
             args,
             system: &mut self.system,
             process: &mut self.process,
             thread: &mut self.thread,
             kernel,
-        })
+        }
     }
 
     /// Makes the page at `at` present, or says which signal kills the process.
@@ -246,6 +253,28 @@ impl App {
                 Fault::Bus => Signal::BUS,
                 Fault::OutOfMemory => Signal::KILL,
             })
+    }
+
+    /// Looks whether time or what was typed has brought a signal, and what comes of it.
+    pub fn look_outside(&mut self, kernel: &mut dyn Kernel) -> Option<Outcome> {
+        table::look_outside(&mut self.call(u64::MAX, [0; 6], kernel))
+    }
+
+    /// The next signal whose handler is to be called.
+    pub fn take_signal(&mut self) -> Option<Cause> {
+        signal::take(&self.process, &mut self.thread)
+    }
+
+    /// Whether a signal that an instruction raised has a handler that can be called.
+    #[must_use]
+    pub fn is_handled(&self, signal: Signal) -> bool {
+        signal::is_handled(&self.process, &self.thread, signal)
+    }
+
+    /// The time-stamp counter at which its next timer expires.
+    #[must_use]
+    pub fn next_timer(&self) -> Option<u64> {
+        time::next(&self.process)
     }
 
     /// Whether the CPU must forget its translations (reload CR3) before the program goes on.

@@ -22,7 +22,11 @@ fn guests(lines: [&'static str; 2]) -> Vec<Vcpu> {
             program: &[],
             modules: &modules,
         };
-        seat.new_vcpu(&TEST, "fake", host.new_space(1 << 20).unwrap())
+        let (space, heap) = (
+            host.new_space(1 << 20).unwrap(),
+            host.promise(0).ok().unwrap(),
+        );
+        seat.new_vcpu(&TEST, "fake", space, heap)
     };
     Vec::from([1, 2].map(seat))
 }

@@ -10,20 +10,56 @@ fn signals_that_stop_do_nothing() {
     }
 }
 
+fn handle(f: &mut Fixture, signal: u32, flags: u32) {
+    let action = f.words(&[0x1000, flags.into(), 0, 0]);
+    assert_eq!(f.call(__NR_rt_sigaction, &[signal.into(), action, 0, 8]), 0);
+}
+
+fn taken(f: &mut Fixture) -> Option<u8> {
+    super::super::signal::take(&f.process, &mut f.thread).map(|cause| cause.signal.0)
+}
+
 #[test]
-fn a_handler_that_is_not_called_is_told_once() {
+fn a_handler_is_called_behind_the_call_that_sends_its_signal() {
     let mut f = Fixture::new();
-    let handler = f.words(&[0x1000, 0, 0, 0]);
-    for signal in [SIGCHLD, SIGWINCH] {
-        let action = [signal.into(), handler, 0, 8];
-        assert_eq!(f.call(__NR_rt_sigaction, &action), 0);
-        assert_eq!(f.call(__NR_kill, &[1, signal.into()]), 0);
-        assert!(
-            !f.system
-                .warned
-                .first_time(unknown::SIGNALS + u64::from(signal))
-        );
-    }
+    handle(&mut f, SIGUSR1, 0);
+    let kill = f.outcome(__NR_kill, &[1, SIGUSR1.into()]);
+    assert_eq!(kill, Outcome::Signals(0));
+    assert_eq!((taken(&mut f), taken(&mut f)), (Some(SIGUSR1 as u8), None));
+}
+
+#[test]
+fn a_timer_ends_a_sleep_and_may_restart_a_read() {
+    let mut f = Fixture::new();
+    f.kernel.has_input = true;
+    handle(&mut f, SIGALRM, SA_RESTART);
+    assert_eq!(f.outcome(__NR_alarm, &[2]), Outcome::Signals(0));
+    let sleep = f.words(&[10, 0]);
+    let left = OUT;
+    let asleep = f.outcome(__NR_nanosleep, &[sleep, left]);
+    assert_eq!(asleep, Outcome::Block(Some(2000)));
+    f.kernel.now = 2000;
+    let ended = f.outcome(__NR_nanosleep, &[sleep, left]);
+    assert_eq!(ended, Outcome::Signals(Errno::EINTR.rax()));
+    assert_eq!(f.process.memory.read_u64(left), Ok(8));
+    assert_eq!(taken(&mut f), Some(SIGALRM as u8));
+    assert_eq!(f.outcome(__NR_alarm, &[1]), Outcome::Signals(0));
+    f.kernel.now = 3000;
+    assert_eq!(f.outcome(__NR_read, &[0, OUT, 8]), Outcome::Restart);
+}
+
+#[test]
+fn a_mask_for_the_time_of_a_wait_is_taken_back_by_the_frame() {
+    let mut f = Fixture::new();
+    handle(&mut f, SIGUSR1, 0);
+    let set = f.words(&[1 << (SIGUSR1 - 1)]);
+    let none = f.words(&[0]);
+    assert_eq!(f.call(__NR_rt_sigprocmask, &[0, set, 0, 8]), 0);
+    assert_eq!(f.call(__NR_kill, &[1, SIGUSR1.into()]), 0);
+    let suspended = f.outcome(__NR_rt_sigsuspend, &[none, 8]);
+    assert_eq!(suspended, Outcome::Signals(Errno::EINTR.rax()));
+    assert_eq!(f.thread.saved_mask, Some(1 << (SIGUSR1 - 1)));
+    assert_eq!(taken(&mut f), Some(SIGUSR1 as u8));
 }
 
 #[test]
