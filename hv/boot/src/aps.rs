@@ -1,7 +1,7 @@
 //! The application processors: started one after the other, brought to the same state.
 
 use crate::tables::Platform;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use cpu::apic::Apic;
 use cpu::percpu::{self, MAX_CPUS, STACKS_SIZE};
 use cpu::{cpuid, cr, traps, tsc};
@@ -11,8 +11,14 @@ use spin::Mutex;
 pub static STACK: AtomicU64 = AtomicU64::new(0);
 /// Where its stacks begin.
 static STACKS: AtomicU64 = AtomicU64::new(0);
-/// How many processors are up, the first one included.
-static UP: AtomicUsize = AtomicUsize::new(1);
+/// How far the start that is under way has come.
+static START: AtomicU8 = AtomicU8::new(OVER);
+/// A processor that comes now is too late, and halts.
+const OVER: u8 = 0;
+/// The processor may come.
+const INVITED: u8 = 1;
+/// It has come: it carries out orders.
+const JOINED: u8 = 2;
 
 /// How long a processor may take, in microseconds.
 const PATIENCE: u64 = 200_000;
@@ -67,33 +73,42 @@ pub fn start(platform: &Platform, page: Option<u64>, stacks: u64) {
 }
 
 fn start_one(id: u32, page: u64, stacks: u64) -> bool {
-    let before = UP.load(Ordering::Acquire);
-    let is_up = || UP.load(Ordering::Acquire) > before;
+    let is_up = || START.load(Ordering::Acquire) == JOINED;
     STACKS.store(stacks, Ordering::Release);
     STACK.store(stacks + STACKS_SIZE, Ordering::Release);
     // SAFETY: they are mapped, and the CPU that they are for does not run yet.
     unsafe { percpu::clear_stacks(stacks) };
+    START.store(INVITED, Ordering::Release);
     // SAFETY: the CPU has not been started, and the page holds the trampoline.
     percpu::with_apic(|apic| unsafe { apic.start(id, (page >> 12) as u8, is_up) });
-    let end = tsc::now() + tsc::hz() / 1_000_000 * PATIENCE;
-    while !is_up() && tsc::now() < end {
-        core::hint::spin_loop();
+    tsc::wait_until(PATIENCE, is_up);
+    if START.swap(OVER, Ordering::AcqRel) == JOINED {
+        percpu::publish(percpu::all().len());
+        return true;
     }
-    is_up()
+    // SAFETY: wherever that CPU is, nobody waits for it, and it would only halt.
+    percpu::with_apic(|apic| unsafe { apic.init(id) });
+    false
 }
 
 /// Where the trampoline goes on.
 pub extern "sysv64" fn ap_main() -> ! {
-    // SAFETY: processors come here one at a time, so the number is this one's alone, and the first
-    // processor has set the stacks for it.
-    unsafe { percpu::adopt(UP.load(Ordering::Acquire), STACKS.load(Ordering::Acquire)) };
+    // SAFETY: processors are started one at a time, and after one that comes too late no other is: so
+    // the number and the stacks are this one's alone.
+    unsafe { percpu::adopt(percpu::all().len(), STACKS.load(Ordering::Acquire)) };
     let features = cpuid::features();
     cr::init(&features);
     match Apic::enable(&features) {
         Ok(apic) => percpu::set_apic(apic),
-        Err(line) => panic!("{line}"),
+        Err(line) => {
+            log::error!("{line}");
+            traps::halt()
+        }
     }
-    UP.fetch_add(1, Ordering::Release);
+    let join = START.compare_exchange(INVITED, JOINED, Ordering::AcqRel, Ordering::Relaxed);
+    if join.is_err() {
+        traps::halt();
+    }
     follow()
 }
 

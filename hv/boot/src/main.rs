@@ -56,6 +56,7 @@ unsafe extern "C" {
 extern "sysv64" fn boot_main(magic: u32, information: u32) -> ! {
     // SAFETY: the first thing on the first CPU, which runs on these stacks.
     unsafe { percpu::adopt(0, (&raw const boot_stacks) as u64) };
+    percpu::publish(0);
     let info = if magic == info::MAGIC {
         // SAFETY: with the magic number in EAX, EBX is the information's address.
         unsafe { Info::load(information) }

@@ -1,11 +1,8 @@
 //! Control registers: the state that every CPU is brought to.
 
 use crate::{cpuid::Features, msr};
+use spec::msr::{Efer, Msr};
 use x86::controlregs::{Cr0, Cr4, cr0, cr0_write, cr2, cr2_write, cr3, cr3_write, cr4, cr4_write};
-use x86::msr::IA32_EFER;
-
-/// IA32_EFER.NXE: pages may be execute-disable.
-pub const EFER_NXE: u64 = 1 << 11;
 
 /// The control registers, to be shown.
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +67,8 @@ pub fn init(features: &Features) {
         cr4_write(c4);
         cr0_write(c0);
         if features.nx {
-            msr::write(IA32_EFER, msr::read(IA32_EFER) | EFER_NXE);
+            let efer = msr::read(Msr::IA32_EFER.0);
+            msr::write(Msr::IA32_EFER.0, efer | Efer::NXE.bits());
         }
     }
 }

@@ -5,9 +5,10 @@
 
 use crate::{apic::Apic, msr, traps::Tables};
 use core::arch::asm;
-use core::cell::UnsafeCell;
+use core::cell::{RefCell, UnsafeCell};
 use core::ops::Range;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use spec::msr::Msr;
 
 /// The most CPUs that we run on; a machine may have more.
 pub const MAX_CPUS: usize = 8;
@@ -93,15 +94,12 @@ pub struct PerCpu {
     index: AtomicUsize,
     apic_id: AtomicU32,
     stacks: AtomicU64,
-    /// Set by the timer's interrupt.
-    timer_fired: AtomicBool,
-    /// Set by another CPU's wake-up.
-    woken: AtomicBool,
-    apic: UnsafeCell<Option<Apic>>,
+    apic: RefCell<Option<Apic>>,
     tables: UnsafeCell<Tables>,
 }
 
-// SAFETY: `apic` and `tables` are touched only by the CPU that the structure belongs to.
+// SAFETY: `apic` and `tables` are touched only by the CPU that the structure belongs to: both are
+// reached through `this` alone.
 unsafe impl Sync for PerCpu {}
 
 static CPUS: [PerCpu; MAX_CPUS] = [const { PerCpu::new() }; MAX_CPUS];
@@ -114,9 +112,7 @@ impl PerCpu {
             index: AtomicUsize::new(0),
             apic_id: AtomicU32::new(0),
             stacks: AtomicU64::new(0),
-            timer_fired: AtomicBool::new(false),
-            woken: AtomicBool::new(false),
-            apic: UnsafeCell::new(None),
+            apic: RefCell::new(None),
             tables: UnsafeCell::new(Tables::new()),
         }
     }
@@ -148,26 +144,6 @@ impl PerCpu {
             (stack.name, used, stack.bytes.end - stack.bytes.start)
         })
     }
-
-    /// Whether the timer has fired since the last call.
-    #[inline]
-    pub fn take_timer(&self) -> bool {
-        self.timer_fired.swap(false, Ordering::Relaxed)
-    }
-
-    pub(crate) fn set_timer(&self) {
-        self.timer_fired.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether another CPU has woken this one since the last call.
-    #[inline]
-    pub fn take_woken(&self) -> bool {
-        self.woken.swap(false, Ordering::Relaxed)
-    }
-
-    pub(crate) fn set_woken(&self) {
-        self.woken.store(true, Ordering::Relaxed);
-    }
 }
 
 /// This CPU's data.
@@ -184,6 +160,7 @@ pub fn this() -> &'static PerCpu {
 }
 
 /// Makes `CPUS[index]` this CPU's data, with stacks at `stacks`, and loads its GDT, TSS and the IDT.
+/// The CPU is not one of [`all`] before [`publish`].
 ///
 /// # Safety
 /// Each CPU takes an index of its own, once, and runs on the main stack of `stacks`.
@@ -197,28 +174,34 @@ pub unsafe fn adopt(index: usize, stacks: u64) {
     // clears GS.base on some processors, so it comes before the write.
     unsafe {
         (*cpu.tables.get()).load(stacks);
-        msr::write(x86::msr::IA32_GS_BASE, address);
+        msr::write(Msr::IA32_GS_BASE.0, address);
     }
-    RUNNING.fetch_add(1, Ordering::Release);
+}
+
+/// Makes the CPU with this index one of [`all`]: it is ready for orders and interrupts, and those
+/// with lower indices are too.
+pub fn publish(index: usize) {
+    RUNNING.store(index + 1, Ordering::Release);
 }
 
 /// Gives this CPU its enabled local APIC.
 pub fn set_apic(apic: Apic) {
     let cpu = this();
     cpu.apic_id.store(apic.id(), Ordering::Relaxed);
-    // SAFETY: only this CPU reaches its own APIC, and no `with_apic` is under way here.
-    unsafe { *cpu.apic.get() = Some(apic) }
+    *cpu.apic.borrow_mut() = Some(apic);
 }
 
-/// Uses this CPU's local APIC; `None` before [`set_apic`].
+/// Uses this CPU's local APIC; `None` before [`set_apic`]. Interrupts, whose handlers use it, are
+/// disabled wherever this is called; a report, which can come at any time, sends its NMIs without.
+///
+/// # Panics
+/// If `work` calls it again.
 #[inline]
 pub fn with_apic<T>(work: impl FnOnce(&mut Apic) -> T) -> Option<T> {
-    // SAFETY: only this CPU reaches its own APIC; interrupts, whose handlers use it, are
-    // disabled wherever this is called, and `work` does not call it again.
-    unsafe { (*this().apic.get()).as_mut() }.map(work)
+    this().apic.borrow_mut().as_mut().map(work)
 }
 
-/// The CPUs that run.
+/// The CPUs that run, each ready for orders and interrupts.
 #[must_use]
 pub fn all() -> &'static [PerCpu] {
     &CPUS[..RUNNING.load(Ordering::Acquire)]

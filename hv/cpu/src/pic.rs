@@ -27,17 +27,10 @@ pub fn init() {
     }
 }
 
-/// What an interrupt at one of our vectors was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interrupt {
-    /// The in-service bit is clear: the request went away before it was acknowledged.
-    Spurious,
-    /// A device's, though all are masked.
-    Device,
-}
-
-/// Takes the interrupt at `vector` in `FIRST..FIRST + 16`, acknowledging what has to be.
-pub fn take(vector: u8) -> Interrupt {
+/// Acknowledges what has to be of the interrupt at `vector` in `FIRST..FIRST + 16`: all lines are
+/// masked, so it is one that firmware left, or spurious: its in-service bit is clear, as the request
+/// went away before it was acknowledged.
+pub fn acknowledge(vector: u8) {
     let irq = vector - FIRST;
     let (port, line) = if irq < 8 {
         (MASTER, irq)
@@ -54,11 +47,6 @@ pub fn take(vector: u8) -> Interrupt {
         if irq >= 8 {
             outb(MASTER, EOI);
         }
-    }
-    if spurious {
-        Interrupt::Spurious
-    } else {
-        Interrupt::Device
     }
 }
 

@@ -5,6 +5,8 @@ use crate::traps::{self, Frame};
 use crate::{cr, percpu};
 use core::fmt;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use spec::exception::{SelectorErrorCode, Table, Vector};
+use spec::paging::PageFaultCode;
 use spin::Once;
 
 /// The status of a run in which the hypervisor failed.
@@ -50,12 +52,21 @@ static DEPTH: AtomicU32 = AtomicU32::new(0);
 /// Begins a report: stops the other CPUs. A second failure on the reporting CPU ends the machine at
 /// once; on another CPU it halts that one.
 pub fn begin() {
+    claim();
+    deepen();
+}
+
+/// Goes on only on the CPU that reports.
+fn claim() {
     let me = percpu::this().index();
     match REPORTER.compare_exchange(NOBODY, me, Ordering::SeqCst, Ordering::SeqCst) {
         Ok(_) => traps::stop_others(),
         Err(reporter) if reporter == me => {}
-        Err(_) => traps::halt(),
+        Err(_) => traps::stop(),
     }
+}
+
+fn deepen() {
     match DEPTH.fetch_add(1, Ordering::SeqCst) {
         0 => {}
         1 => {
@@ -87,6 +98,7 @@ fn end() -> ! {
 
 /// Reports an exception that the hypervisor raised, and ends the machine.
 pub fn exception(frame: &Frame) -> ! {
+    claim();
     if DEPTH.load(Ordering::SeqCst) == 1 {
         line!(
             "nestling: panic: vector {} at {:#x} during the report",
@@ -94,7 +106,7 @@ pub fn exception(frame: &Frame) -> ! {
             frame.rip
         );
     }
-    begin();
+    deepen();
     let cpu = percpu::this();
     let known = usize::try_from(frame.vector)
         .ok()
@@ -111,27 +123,32 @@ pub fn exception(frame: &Frame) -> ! {
 }
 
 fn error_code(frame: &Frame) {
-    let error = frame.error;
-    match frame.vector {
-        14 => page_fault(error, cr::values().cr2),
-        10..=13 => line!("nestling:   error code {error:#x}: {}", Selector(error)),
-        8 | 17 | 21 | 29 | 30 => line!("nestling:   error code {error:#x}"),
+    // Error codes have 32 bits.
+    let error = frame.error as u32;
+    match Vector(frame.vector as u8) {
+        Vector::PF => page_fault(error, cr::values().cr2),
+        Vector::TS | Vector::NP | Vector::SS | Vector::GP => line!(
+            "nestling:   error code {error:#x}: {}",
+            Selector(SelectorErrorCode(error))
+        ),
+        vector if vector.has_error_code() => line!("nestling:   error code {error:#x}"),
         _ => {}
     }
 }
 
-/// SDM 3A "Interrupt 14: Page-Fault Exception".
-fn page_fault(error: u64, address: u64) {
-    let cause = if error & 8 != 0 {
+/// SDM 3A "Interrupt 14—Page-Fault Exception (#PF)".
+fn page_fault(error: u32, address: u64) {
+    let code = PageFaultCode::from_bits_retain(error);
+    let cause = if code.contains(PageFaultCode::RSVD) {
         "reserved bit set"
-    } else if error & 1 != 0 {
+    } else if code.contains(PageFaultCode::P) {
         "protection"
     } else {
         "page not present"
     };
-    let access = if error & 16 != 0 {
+    let access = if code.contains(PageFaultCode::ID) {
         "instruction fetch"
-    } else if error & 2 != 0 {
+    } else if code.contains(PageFaultCode::WR) {
         "write"
     } else {
         "read"
@@ -149,24 +166,21 @@ fn page_fault(error: u64, address: u64) {
 }
 
 /// A selector error code. SDM 3A "Error Code".
-struct Selector(u64);
+struct Selector(SelectorErrorCode);
 
 impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 == 0 {
+        let code = self.0;
+        if code == SelectorErrorCode(0) {
             return f.write_str("no selector");
         }
-        let table = match self.0 >> 1 & 3 {
-            0 => "GDT",
-            2 => "LDT",
-            _ => "IDT",
+        let table = match code.table() {
+            Table::Gdt => "GDT",
+            Table::Ldt => "LDT",
+            Table::Idt => "IDT",
         };
-        write!(
-            f,
-            "{table} entry {}{}",
-            self.0 >> 3 & 0x1fff,
-            if self.0 & 1 != 0 { ", external" } else { "" }
-        )
+        let external = if code.external() { ", external" } else { "" };
+        write!(f, "{table} entry {}{external}", code.index())
     }
 }
 

@@ -37,10 +37,22 @@ pub fn set_hz(hz: u64) {
     HZ.store(hz, Ordering::Relaxed);
 }
 
-/// Spins for `microseconds`; only after calibration.
+/// Spins for `microseconds`.
 pub fn delay(microseconds: u64) {
-    let end = now().wrapping_add(hz() / 1_000_000 * microseconds);
-    while now() < end {
+    wait_until(microseconds, || false);
+}
+
+/// Spins until `done`, or for `microseconds`; whether it was done. Before calibration, a tick is taken for 0.25 ns.
+pub fn wait_until(microseconds: u64, mut done: impl FnMut() -> bool) -> bool {
+    let hz = if hz() == 0 { 4_000_000_000 } else { hz() };
+    let (start, most) = (now(), hz / 1_000_000 * microseconds);
+    loop {
+        if done() {
+            return true;
+        }
+        if now().wrapping_sub(start) >= most {
+            return false;
+        }
         core::hint::spin_loop();
     }
 }

@@ -4,9 +4,10 @@ mod tables;
 
 pub use tables::Tables;
 
-use crate::{apic, percpu, pic, report};
+use crate::{apic, percpu, pic, report, tsc};
 use core::arch::{asm, global_asm};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use spec::exception::Vector;
 
 global_asm!(include_str!("stubs.s"), handle = sym handle, options(att_syntax));
 
@@ -46,47 +47,25 @@ pub struct Frame {
     pub ss: u64,
 }
 
-const NMI: u8 = x86::irq::NONMASKABLE_INTERRUPT_VECTOR;
+const NMI: u8 = Vector::NMI.0;
 
 static STOP: AtomicBool = AtomicBool::new(false);
-static UNEXPECTED: AtomicU64 = AtomicU64::new(0);
+/// The CPUs that have stopped, bit N for CPU N.
+static STOPPED: AtomicU64 = AtomicU64::new(0);
 
-/// The stubs' handler. Interrupts come only at [`accept_interrupts`] and [`wait`]; the rest are
-/// exceptions, and bugs of ours.
+/// The stubs' handler. Interrupts come only at [`accept_interrupts`] and [`wait`], and tell nothing
+/// but that they came; firmware can leave some pending. The rest are exceptions, and bugs of ours.
 extern "sysv64" fn handle(frame: &Frame) {
     let vector = frame.vector as u8;
     match vector {
-        NMI if STOP.load(Ordering::Relaxed) => halt(),
+        NMI if STOP.load(Ordering::SeqCst) => stop(),
         0..=31 => report::exception(frame),
-        pic::FIRST..=0x2f => {
-            if pic::take(vector) == pic::Interrupt::Device {
-                unexpected();
-            }
-        }
+        pic::FIRST..=0x2f => pic::acknowledge(vector),
         apic::SPURIOUS => {}
-        _ => acknowledged(vector),
+        _ => {
+            percpu::with_apic(apic::Apic::end_of_interrupt);
+        }
     }
-}
-
-/// An interrupt that the local APIC delivered and has in service.
-fn acknowledged(vector: u8) {
-    match vector {
-        apic::TIMER => percpu::this().set_timer(),
-        apic::WAKE => percpu::this().set_woken(),
-        _ => unexpected(),
-    }
-    percpu::with_apic(apic::Apic::end_of_interrupt);
-}
-
-/// Firmware can leave interrupts pending: they are counted, no more.
-fn unexpected() {
-    UNEXPECTED.fetch_add(1, Ordering::Relaxed);
-}
-
-/// How many interrupts had no handler.
-#[must_use]
-pub fn unexpected_interrupts() -> u64 {
-    UNEXPECTED.load(Ordering::Relaxed)
 }
 
 /// Takes the interrupts that are pending.
@@ -104,12 +83,26 @@ pub fn wait() {
 }
 
 /// Stops every other CPU for good: each halts at the NMI. In VMX non-root operation the NMI
-/// exits first; the engine has to execute `INT 2` then, which comes here.
+/// exits first; the engine has to execute `INT 2` then, which comes here. One that does not stop
+/// is not waited for.
 pub fn stop_others() {
+    const PATIENCE: u64 = 100_000;
     STOP.store(true, Ordering::SeqCst);
-    if percpu::all().len() > 1 {
-        percpu::with_apic(apic::Apic::stop_others);
-    }
+    let me = percpu::this().index();
+    let others = percpu::all().iter().filter(|cpu| cpu.index() != me);
+    let wanted = others.fold(0, |wanted, cpu| {
+        apic::send_nmi(cpu.apic_id());
+        wanted | 1 << cpu.index()
+    });
+    tsc::wait_until(PATIENCE, || {
+        STOPPED.load(Ordering::SeqCst) & wanted == wanted
+    });
+}
+
+/// Halts this CPU for ever, because another one reports.
+pub(crate) fn stop() -> ! {
+    STOPPED.fetch_or(1 << percpu::this().index(), Ordering::SeqCst);
+    halt()
 }
 
 /// Halts this CPU for ever.
