@@ -18,6 +18,8 @@ shutdown_text:
 early_pml4: .skip 4096
 early_pdpt: .skip 4096
 early_pd:   .skip 4 * 4096
+.global early_pml4, early_pdpt, early_high
+early_high: .skip 2 * 4096                  # a PDPT and a page directory: see paging.rs, map_early
 .global entry_tsc
 entry_tsc:  .skip 16
 .balign 4096

@@ -57,6 +57,22 @@ impl Info {
         })
     }
 
+    /// What is memory, usable or firmware's: the rest of the addresses are devices', or nobody's.
+    pub fn memory(&self) -> impl Iterator<Item = Range<u64>> {
+        let areas = self
+            .0
+            .memory_map_tag()
+            .map_or(&[][..], |tag| tag.memory_areas());
+        let kinds = [
+            MemoryAreaType::Available,
+            MemoryAreaType::AcpiAvailable,
+            MemoryAreaType::ReservedHibernate,
+        ];
+        (areas.iter())
+            .filter(move |a| kinds.iter().any(|&kind| a.typ() == kind))
+            .map(|a| a.start_address()..a.end_address())
+    }
+
     /// The modules, in GRUB's order.
     pub fn modules(&self) -> impl Iterator<Item = Module> {
         self.0.module_tags().map(|tag| {

@@ -65,10 +65,10 @@ extern "sysv64" fn boot_main(magic: u32, information: u32) -> ! {
     };
     let line = info.as_ref().map_or("", |info| info.command_line());
     let options = Options::parse(line, |_| {});
-    console::init(options.console, info.as_ref().ok());
-    logger::init(options.log);
     end::init(options.end);
     end::set_emulator(info.as_ref().is_ok_and(Info::is_emulator));
+    console::init(options.console, info.as_ref().ok());
+    logger::init(options.log);
     Options::parse(line, |word| {
         log::warn!("unknown word on the command line: {word}")
     });
@@ -99,6 +99,7 @@ fn start(info: &Info, options: &Options) -> Result<u32, Cow<'static, str>> {
     let (mut frames, stacks) = memory::divide(info, &heap)?;
     let trampoline = memory::trampoline_page(info);
     load_page_tables(info, &features, &mut frames, stacks, trampoline)?;
+    memory::register(&frames);
     log::info!(
         "{} MiB of memory free, {} MiB heap",
         frames.free_bytes() >> 20,

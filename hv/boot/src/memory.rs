@@ -125,10 +125,14 @@ pub fn divide(info: &Info, heap: &Range<u64>) -> Result<(Frames, u64), &'static 
         .allocate(STACK_BLOCK, STACK_BLOCK)
         .filter(|&at| at < EARLY_END);
     let stacks = stacks.ok_or("no memory for the processors' stacks")?;
-    // SAFETY: usable RAM apart from the image, the modules, the heap and the stacks; the early page tables map
-    // the first 4 GiB of it, and until the later ones are loaded nothing above is touched.
-    unsafe { phys::register(ours.ranges()) };
     Ok((ours, stacks))
+}
+
+/// Lets vmm touch the memory that is still free once our page tables are built and loaded.
+pub fn register(ours: &Frames) {
+    // SAFETY: usable RAM apart from the image, the modules, the heap, the stacks and our page tables, which map
+    // all of it.
+    unsafe { phys::register(ours.ranges()) }
 }
 
 /// A page below 640 KiB for the application processors' first steps.

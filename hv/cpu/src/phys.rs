@@ -1,31 +1,26 @@
-//! Physical memory, as vmm sees it: only what was registered, never our own image, heap or stacks.
+//! Physical memory, as vmm sees it: only what was registered, never our own image, heap, stacks or
+//! page tables.
+//!
+//! Guests write this memory while we read it, so to the compiler it is not memory at all: it is reached
+//! by assembly and by atomic accesses alone, and no reference into it exists but to atomics.
 
+use alloc::boxed::Box;
+use core::arch::asm;
 use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering};
 use spec::addr::Hpa;
 use spin::Once;
 use vmm::machine::Memory;
 
-/// The most ranges of memory.
-pub const MOST_RANGES: usize = 64;
-
-static RANGES: Once<([Range<u64>; MOST_RANGES], usize)> = Once::new();
+static RANGES: Once<Box<[Range<u64>]>> = Once::new();
 
 /// Registers the memory that may be touched.
 ///
 /// # Safety
-/// All of it is RAM, mapped identically and writable, and no Rust object lives in it but byte
-/// slices of modules that vmm does not write to.
+/// All of it is RAM, mapped identically and writable, and no Rust object lives in it, nor anything that
+/// the processor relies on for the hypervisor's own sake.
 pub unsafe fn register(ranges: impl Iterator<Item = Range<u64>>) {
-    RANGES.call_once(|| {
-        let mut table = [const { 0..0 }; MOST_RANGES];
-        let count = table
-            .iter_mut()
-            .zip(ranges)
-            .map(|(slot, range)| *slot = range)
-            .count();
-        (table, count)
-    });
+    RANGES.call_once(|| ranges.collect());
 }
 
 /// Registered memory.
@@ -36,8 +31,8 @@ pub struct Phys;
 #[inline]
 fn pointer(at: Hpa, length: u64) -> *mut u8 {
     let end = at.0.checked_add(length);
-    let known = |(table, count): &([Range<u64>; MOST_RANGES], usize)| {
-        table[..*count]
+    let known = |ranges: &Box<[Range<u64>]>| {
+        ranges
             .iter()
             .any(|r| r.start <= at.0 && end.is_some_and(|end| end <= r.end))
     };
@@ -51,30 +46,62 @@ fn pointer(at: Hpa, length: u64) -> *mut u8 {
 #[inline]
 fn word(at: Hpa) -> &'static AtomicU64 {
     assert!(at.0.is_multiple_of(8), "host-physical {at} is not aligned");
-    // SAFETY: registered, aligned memory, which nobody accesses but atomically or as raw bytes.
+    // SAFETY: registered, aligned memory, which Rust code accesses in no other way.
     unsafe { AtomicU64::from_ptr(pointer(at, 8).cast()) }
+}
+
+/// Copies bytes upwards, eight at a time.
+///
+/// # Safety
+/// `from` can be read, `to` written, and what is Rust's of either is the caller's.
+#[inline]
+unsafe fn copy(from: *const u8, to: *mut u8, length: usize) {
+    // SAFETY: by the caller. The direction flag is clear, as everywhere between functions.
+    unsafe {
+        asm!(
+            "rep movsq",
+            "mov ecx, {rest:e}",
+            "rep movsb",
+            rest = in(reg) length % 8,
+            inout("rcx") length / 8 => _,
+            inout("rsi") from => _,
+            inout("rdi") to => _,
+            options(nostack, preserves_flags)
+        );
+    }
 }
 
 impl Memory for Phys {
     #[inline]
     fn read(&self, at: Hpa, out: &mut [u8]) {
         let from = pointer(at, out.len() as u64);
-        // SAFETY: registered memory; `out` is ours and cannot overlap it. A guest may write it
-        // meanwhile: the bytes are data to us, whatever they are.
-        unsafe { core::ptr::copy_nonoverlapping(from, out.as_mut_ptr(), out.len()) }
+        // SAFETY: registered memory; `out` is ours. A guest may write the memory meanwhile: the bytes
+        // are data to us, whatever they are.
+        unsafe { copy(from, out.as_mut_ptr(), out.len()) }
     }
 
     #[inline]
     fn write(&self, at: Hpa, bytes: &[u8]) {
         let to = pointer(at, bytes.len() as u64);
-        // SAFETY: registered memory. `copy` because `bytes` may be a module's.
-        unsafe { core::ptr::copy(bytes.as_ptr(), to, bytes.len()) }
+        // SAFETY: registered memory, in which no Rust object is: not `bytes` either.
+        unsafe { copy(bytes.as_ptr(), to, bytes.len()) }
     }
 
     fn zero(&self, at: Hpa, length: u64) {
         let to = pointer(at, length);
         // SAFETY: registered memory.
-        unsafe { core::ptr::write_bytes(to, 0, length as usize) }
+        unsafe {
+            asm!(
+                "rep stosq",
+                "mov ecx, {rest:e}",
+                "rep stosb",
+                rest = in(reg) length % 8,
+                inout("rcx") length / 8 => _,
+                inout("rdi") to => _,
+                in("rax") 0_u64,
+                options(nostack, preserves_flags)
+            );
+        }
     }
 
     #[inline]
@@ -90,8 +117,8 @@ impl Memory for Phys {
     fn words(&self, at: Hpa, length: u64) -> &'static [AtomicU64] {
         assert!(at.0.is_multiple_of(8), "host-physical {at} is not aligned");
         let words = pointer(at, length).cast::<AtomicU64>();
-        // SAFETY: registered, aligned memory, which is there for ever and which nobody accesses but
-        // atomically or as raw bytes.
+        // SAFETY: registered, aligned memory, which is there for ever and which Rust code accesses in
+        // no other way.
         unsafe { core::slice::from_raw_parts(words, (length / 8) as usize) }
     }
 }

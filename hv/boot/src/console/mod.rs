@@ -5,16 +5,23 @@ mod vga;
 
 use crate::cmdline::ConsoleChoice;
 use crate::info::Info;
+use crate::memory::EARLY_END;
+use crate::paging;
 use core::fmt::{self, Write};
+use cpu::tsc;
 use framebuffer::Framebuffer;
 use multiboot2::FramebufferType;
 use spin::{Mutex, MutexGuard};
 use uart_16550::backend::PioBackend;
+use uart_16550::spec::registers::LSR;
 use uart_16550::{BaudRate, Config, Uart16550};
 use vga::Text;
 
 /// How often a report tries to take the lock before it takes it by force.
 const TRIES: u32 = 1_000_000;
+/// A UART that takes no byte for so long, in microseconds, is given up. At 110 baud one takes 0.1 s; an
+/// emulator's may have to wait for its host.
+const PATIENCE: u64 = 10_000_000;
 
 enum Screen {
     Text(Text),
@@ -52,8 +59,33 @@ fn uart(port: u16, baud: u32) -> Option<Uart16550<PioBackend>> {
         baud_rate: BaudRate::from_integer(baud),
         ..Config::DEFAULT
     };
+    // What firmware wrote goes out first; if it never does, `init` would wait for ever.
+    settle(&mut uart).then_some(())?;
     uart.init(config).ok()?;
     Some(uart)
+}
+
+/// Waits until everything is sent, or it is clear that it will not be.
+fn settle(uart: &mut Uart16550<PioBackend>) -> bool {
+    tsc::wait_until(PATIENCE, || uart.lsr().contains(LSR::TRANSMITTER_EMPTY))
+}
+
+/// Sends all bytes; false if the UART takes no more.
+fn send(uart: &mut Uart16550<PioBackend>, mut bytes: &[u8]) -> bool {
+    while !bytes.is_empty() {
+        let mut sent = uart.send_bytes(bytes);
+        if sent == 0 {
+            tsc::wait_until(PATIENCE, || {
+                sent = uart.send_bytes(bytes);
+                sent > 0
+            });
+        }
+        if sent == 0 {
+            return false;
+        }
+        bytes = &bytes[sent..];
+    }
+    true
 }
 
 fn screen(info: Option<&Info>) -> Option<Screen> {
@@ -64,7 +96,12 @@ fn screen(info: Option<&Info>) -> Option<Screen> {
             Text::new(tag.address(), tag.width(), tag.height())
         })),
         FramebufferType::RGB { .. } if tag.bpp() >= 8 && tag.bpp().is_multiple_of(8) => {
-            // SAFETY: GRUB says that the framebuffer is there.
+            let bytes = u64::from(tag.pitch()) * u64::from(tag.height());
+            let range = tag.address()..tag.address().checked_add(bytes)?;
+            if range.end > EARLY_END && !paging::map_early(range) {
+                return None;
+            }
+            // SAFETY: GRUB says that the framebuffer is there; it is mapped.
             Some(Screen::Framebuffer(unsafe { Framebuffer::new(tag) }))
         }
         _ => None,
@@ -107,12 +144,7 @@ pub fn read() -> Option<u8> {
 /// Waits until the UART has sent everything.
 pub fn drain() {
     if let Some(uart) = force().uart.as_mut() {
-        while !uart
-            .lsr()
-            .contains(uart_16550::spec::registers::LSR::TRANSMITTER_EMPTY)
-        {
-            core::hint::spin_loop();
-        }
+        settle(uart);
     }
 }
 
@@ -128,14 +160,13 @@ impl Console {
     fn write(&mut self, bytes: &[u8]) {
         self.at_start = bytes.last().map_or(self.at_start, |&byte| byte == b'\n');
         if let Some(uart) = &mut self.uart {
-            for line in bytes.split_inclusive(|&byte| byte == b'\n') {
-                match line.strip_suffix(b"\n") {
-                    Some(text) => {
-                        uart.send_bytes_exact(text);
-                        uart.send_bytes_exact(b"\r\n");
-                    }
-                    None => uart.send_bytes_exact(line),
-                }
+            let mut lines = bytes.split_inclusive(|&byte| byte == b'\n');
+            let taken = lines.all(|line| match line.strip_suffix(b"\n") {
+                Some(text) => send(uart, text) && send(uart, b"\r\n"),
+                None => send(uart, line),
+            });
+            if !taken {
+                self.uart = None;
             }
         }
         match &mut self.screen {
