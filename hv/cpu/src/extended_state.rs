@@ -1,21 +1,16 @@
 //! The processor extended states (SDM 1 "Managing State Using the XSAVE Feature Set") of a virtual
 //! CPU, and the other registers that neither VM entry nor VM exit switches: XCR0, DR0 to DR3, TSC_AUX.
 
+use crate::holder::Claim;
 use crate::msr;
-use crate::percpu::{self, MAX_CPUS};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::arch::asm;
 use core::arch::x86_64::{__cpuid, __cpuid_count};
-use core::sync::atomic::{AtomicU64, Ordering};
 use spec::control_registers::Xcr0;
 use spec::cpuid::{ExtendedEdx, Leaf1Ecx, Leaf7Ecx, leaf};
 use spec::msr::Msr;
 use x86::debugregs::{BREAKPOINT_REGS, Breakpoint};
-
-/// Whose state the registers of each physical CPU hold: an [`ExtendedState::number`], or 0.
-static HOLDERS: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
-static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
 
 /// What FXSAVE takes.
 const FXSAVE_SIZE: usize = 512;
@@ -43,10 +38,7 @@ impl Line {
 }
 
 /// The registers of one virtual CPU. Between [`Self::load`] and [`Self::save`] they are in the CPU.
-pub struct ExtendedState {
-    number: u64,
-    /// The physical CPU that loaded it last.
-    home: usize,
+pub(crate) struct ExtendedState {
     loaded: bool,
     /// The components that this processor has; empty without XSAVE.
     supported: Xcr0,
@@ -59,15 +51,12 @@ pub struct ExtendedState {
 
 impl ExtendedState {
     /// The state after RESET and FNINIT, not loaded.
-    #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (supported, size) = components();
         let mut area = alloc::vec![Line([0; 64]); size.div_ceil(64)].into_boxed_slice();
         area[0].0[..2].copy_from_slice(&FCW_INIT.to_le_bytes());
         area[0].0[MXCSR_OFFSET..][..4].copy_from_slice(&MXCSR_RESET.to_le_bytes());
         Self {
-            number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
-            home: 0,
             loaded: false,
             supported,
             has_tsc_aux: has_tsc_aux(),
@@ -80,14 +69,11 @@ impl ExtendedState {
 
     /// Loads the registers into this CPU, unless it still holds them. The hypervisor itself
     /// touches none of them.
-    pub fn load(&mut self) {
-        let cpu = percpu::this().index();
-        let holder = HOLDERS[cpu].swap(self.number, Ordering::Relaxed);
+    pub(crate) fn load(&mut self, claim: Claim) {
         self.loaded = true;
-        if holder == self.number && self.home == cpu {
+        if claim == Claim::Kept {
             return;
         }
-        self.home = cpu;
         self.restore_area();
         for (register, value) in BREAKPOINT_REGS.iter().zip(self.breakpoints) {
             write_breakpoint(register, value);
@@ -99,7 +85,7 @@ impl ExtendedState {
     }
 
     /// Copies the registers out of this CPU, so that another one may load them.
-    pub fn save(&mut self) {
+    pub(crate) fn save(&mut self) {
         self.xcr0 = self.xcr0();
         self.save_area();
         self.breakpoints = breakpoints();
@@ -111,8 +97,7 @@ impl ExtendedState {
 
     /// XCR0. The CPU is asked while it holds it: QEMU 7.2 lets a guest's XSETBV through, whatever
     /// the intercepts say.
-    #[must_use]
-    pub fn xcr0(&self) -> u64 {
+    pub(crate) fn xcr0(&self) -> u64 {
         if self.loaded && !self.supported.is_empty() {
             read_xcr0()
         } else {
@@ -121,7 +106,7 @@ impl ExtendedState {
     }
 
     /// Writes XCR0; the caller has checked the value.
-    pub fn set_xcr0(&mut self, value: u64) {
+    pub(crate) fn set_xcr0(&mut self, value: u64) {
         self.xcr0 = value;
         if self.loaded && !self.supported.is_empty() {
             write_xcr0(value);
@@ -129,8 +114,7 @@ impl ExtendedState {
     }
 
     /// DR0 to DR3.
-    #[must_use]
-    pub fn breakpoint(&self, number: usize) -> u64 {
+    pub(crate) fn breakpoint(&self, number: usize) -> u64 {
         if self.loaded {
             breakpoints()[number]
         } else {
@@ -139,7 +123,7 @@ impl ExtendedState {
     }
 
     /// Writes one of DR0 to DR3.
-    pub fn set_breakpoint(&mut self, number: usize, value: u64) {
+    pub(crate) fn set_breakpoint(&mut self, number: usize, value: u64) {
         self.breakpoints[number] = value;
         if self.loaded {
             write_breakpoint(&BREAKPOINT_REGS[number], value);
@@ -147,8 +131,7 @@ impl ExtendedState {
     }
 
     /// TSC_AUX, or what was last written where the processor lacks it.
-    #[must_use]
-    pub fn tsc_aux(&self) -> u64 {
+    pub(crate) fn tsc_aux(&self) -> u64 {
         if self.loaded && self.has_tsc_aux {
             msr::read(Msr::IA32_TSC_AUX.0)
         } else {
@@ -157,7 +140,7 @@ impl ExtendedState {
     }
 
     /// Writes TSC_AUX.
-    pub fn set_tsc_aux(&mut self, value: u64) {
+    pub(crate) fn set_tsc_aux(&mut self, value: u64) {
         self.tsc_aux = value;
         if self.loaded && self.has_tsc_aux {
             // SAFETY: the processor has the MSR, and we do not use it.
@@ -248,12 +231,6 @@ impl ExtendedState {
             asm!("xsave64 [{}]", in(reg) area, in("eax") low, in("edx") high, options(nostack))
         }
         write_xcr0(self.xcr0);
-    }
-}
-
-impl Default for ExtendedState {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -2,14 +2,11 @@
 
 use super::{Error, asid, switch};
 use crate::msr;
+use crate::page::Page;
 use crate::percpu::{self, MAX_CPUS};
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicU64, Ordering};
 use spec::msr::{Efer, Msr, VmCr};
-
-/// One page.
-#[repr(C, align(4096))]
-struct Page([u8; 4096]);
 
 /// Where each CPU keeps the state of its own that VMLOAD loads, or 0.
 static HOST_STATES: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
@@ -57,7 +54,7 @@ fn allow() -> Result<(), Error> {
 
 /// A zeroed page for good; its virtual address is its physical one.
 fn page() -> u64 {
-    core::ptr::from_mut(Box::leak(Box::new(Page([0; 4096])))) as u64
+    Box::leak(Page::filled(0)).address()
 }
 
 /// The page with the state that VMLOAD gives back to this CPU's hypervisor.

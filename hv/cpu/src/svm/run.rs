@@ -9,6 +9,7 @@ use super::vmcb::{
 };
 use super::{on, switch};
 use crate::extended_state::ExtendedState;
+use crate::holder::Holder;
 use crate::{cr, percpu, tsc};
 use alloc::boxed::Box;
 use core::arch::asm;
@@ -29,6 +30,7 @@ const MACHINE_CHECK: u64 = ExitCode::EXCEPTION.0 + Vector::MC.0 as u64;
 pub(super) struct SvmVcpu {
     pub(super) vmcb: Box<Vmcb>,
     pub(super) msr_map: Box<MsrMap>,
+    holder: Holder,
     pub(super) extended: ExtendedState,
     pub(super) features: SvmEdx,
     /// The page with the state of the physical CPU's own hypervisor.
@@ -64,6 +66,7 @@ impl SvmVcpu {
         let mut new = Self {
             vmcb,
             msr_map,
+            holder: Holder::new(),
             extended: ExtendedState::new(),
             features,
             host: 0,
@@ -98,7 +101,7 @@ impl SvmVcpu {
                 self.watched = true;
             }
         }
-        self.extended.load();
+        self.extended.load(self.holder.claim());
         cr::write_cr2(self.vmcb.save.cr2);
     }
 

@@ -1,4 +1,4 @@
-//! The VMX engine. SDM 3C "Virtual Machine Extensions" and the chapters after it.
+//! The VMX engine. SDM 3C "Introduction to Virtual Machine Extensions" and the chapters after it.
 
 mod capability;
 mod event;
@@ -13,6 +13,7 @@ mod vmcs;
 mod vpid;
 
 use crate::machine::Backend;
+use crate::page::Page;
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use capability::Capability;
@@ -129,23 +130,9 @@ impl Backend for Vmx {
     }
 }
 
-/// A page of the identity-mapped heap: its virtual address is its physical one.
-#[repr(C, align(4096))]
-struct Page([u8; 4096]);
-
-impl Page {
-    fn filled(byte: u8) -> Box<Self> {
-        Box::new(Self([byte; 4096]))
-    }
-
-    /// A VMXON region or a VMCS region.
-    fn with_revision(revision: u32) -> Box<Self> {
-        let mut page = Self::filled(0);
-        page.0[..4].copy_from_slice(&revision.to_le_bytes());
-        page
-    }
-
-    fn address(&self) -> u64 {
-        core::ptr::from_ref(self) as u64
-    }
+/// A VMXON region or a VMCS region.
+fn region(revision: u32) -> Box<Page> {
+    let mut page = Page::filled(0);
+    page.0[..4].copy_from_slice(&revision.to_le_bytes());
+    page
 }

@@ -1,6 +1,6 @@
 //! Switching VMX operation on. SDM 3C "Enabling and Entering VMX Operation".
 
-use super::{Capability, Error, Page};
+use super::{Capability, Error, region};
 use crate::msr;
 use crate::percpu::{self, MAX_CPUS};
 use alloc::boxed::Box;
@@ -19,7 +19,7 @@ pub(super) fn enable(capability: &Capability) -> Result<(), Error> {
         return Ok(());
     }
     allow()?;
-    let region = Box::leak(Page::with_revision(capability.basic.revision()));
+    let page = Box::leak(region(capability.basic.revision()));
     // SAFETY: detection found VMX, and IA32_FEATURE_CONTROL allows it. The bits that VMX demands of
     // CR0 and CR4 leave paging, long mode and what `cr::init` set on. The region is 4 KiB aligned,
     // this CPU's alone and never freed.
@@ -30,7 +30,7 @@ pub(super) fn enable(capability: &Capability) -> Result<(), Error> {
         let (zero, one) = capability.cr4_fixed;
         let wanted = apply_fixed(cr4().bits() as u64, zero, one);
         cr4_write(Cr4::from_bits_truncate(wanted as usize) | Cr4::CR4_ENABLE_VMX);
-        vmxon(region.address()).map_err(|_| Error::VmxonFailed)?;
+        vmxon(page.address()).map_err(|_| Error::VmxonFailed)?;
     }
     ON[percpu::this().index()].store(true, Ordering::Relaxed);
     Ok(())

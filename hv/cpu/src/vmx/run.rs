@@ -5,8 +5,10 @@ use super::event::take_machine_check;
 use super::unswitched::Unswitched;
 use super::vmcs::Vmcs;
 use super::vpid::{Vpid, flush_ept};
-use super::{Page, host, record, switch};
+use super::{host, record, switch};
 use crate::extended_state::ExtendedState;
+use crate::holder::{Claim, Holder};
+use crate::page::Page;
 use crate::{percpu, tsc};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -51,6 +53,7 @@ pub(super) struct VmxVcpu {
     pub(super) efer: Efer,
     /// An event waits in the VM-entry controls.
     pub(super) injecting: bool,
+    holder: Holder,
     pub(super) extended: ExtendedState,
     unswitched: Unswitched,
     deadline: Option<u64>,
@@ -73,6 +76,7 @@ impl VmxVcpu {
             cr4_read_shadow: 0,
             efer: Efer::empty(),
             injecting: false,
+            holder: Holder::new(),
             extended: ExtendedState::new(),
             unswitched: Unswitched::new(),
             deadline: None,
@@ -185,10 +189,11 @@ impl VmxVcpu {
 
 impl Engine for VmxVcpu {
     fn load(&mut self) {
-        self.extended.load();
-        let moved = self.unswitched.load();
+        let claim = self.holder.claim();
+        self.extended.load(claim);
+        self.unswitched.load(claim);
         let vmcs = self.vmcs.load();
-        if moved {
+        if claim == Claim::Moved {
             host::write(vmcs);
             self.flush();
         }

@@ -3,10 +3,9 @@
 //! without an exit (SWAPGS changes KERNEL_GS_BASE, a page fault CR2).
 
 use crate::cr::{read_cr2, write_cr2};
+use crate::holder::Claim;
 use crate::msr;
-use crate::percpu::{self, MAX_CPUS};
 use core::arch::asm;
-use core::sync::atomic::{AtomicU64, Ordering};
 use spec::control_registers::Dr6;
 use spec::msr::Msr;
 
@@ -19,15 +18,8 @@ const MSRS: [Msr; 5] = [
     Msr::IA32_KERNEL_GS_BASE,
 ];
 
-/// Whose registers each physical CPU holds: an [`Unswitched::number`], or 0.
-static HOLDERS: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
-static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
-
 /// The registers while no CPU holds them.
 pub(super) struct Unswitched {
-    number: u64,
-    /// The physical CPU that loaded them last.
-    home: usize,
     msrs: [u64; MSRS.len()],
     cr2: u64,
     dr6: u64,
@@ -37,29 +29,22 @@ impl Unswitched {
     /// The values after RESET.
     pub(super) fn new() -> Self {
         Self {
-            number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
-            home: MAX_CPUS,
             msrs: [0; MSRS.len()],
             cr2: 0,
             dr6: Dr6::RESET.bits(),
         }
     }
 
-    /// Loads them into this CPU, unless it still holds them; we ourselves use none of them. True if
-    /// another CPU held them last.
-    pub(super) fn load(&mut self) -> bool {
-        let cpu = percpu::this().index();
-        let moved = core::mem::replace(&mut self.home, cpu) != cpu;
-        let holder = HOLDERS[cpu].swap(self.number, Ordering::Relaxed);
-        if !moved && holder == self.number {
-            return false;
+    /// Loads them into this CPU, unless it still holds them; we ourselves use none of them.
+    pub(super) fn load(&mut self, claim: Claim) {
+        if claim == Claim::Kept {
+            return;
         }
         for (msr, value) in MSRS.iter().zip(self.msrs) {
             write_msr(*msr, value);
         }
         write_cr2(self.cr2);
         write_dr6(self.dr6);
-        moved
     }
 
     /// Copies them out of this CPU.

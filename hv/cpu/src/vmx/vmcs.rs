@@ -1,7 +1,7 @@
 //! The VMCS: VMREAD and VMWRITE are reached only through a [`Current`], which exists while the VMCS
 //! is the current one of this physical CPU. SDM 3C "Virtual Machine Control Structures".
 
-use super::Page;
+use crate::page::Page;
 use crate::percpu::{self, MAX_CPUS};
 use alloc::boxed::Box;
 use core::arch::asm;
@@ -29,7 +29,7 @@ pub(super) struct Current {
 impl Vmcs {
     /// A region with this VMCS revision identifier; its fields are undefined until written.
     pub(super) fn new(revision: u32) -> Self {
-        let region = Page::with_revision(revision);
+        let region = super::region(revision);
         let vmcs = Self {
             region,
             current: None,
