@@ -7,14 +7,14 @@ use x86::io::{inb, outb};
 /// The first port of COM1.
 pub const COM1: u16 = 0x3f8;
 const LINE_STATUS: u16 = COM1 + 5;
-const TRANSMITTER_EMPTY: u8 = 1 << 5;
+const HOLDING_REGISTER_EMPTY: u8 = 1 << 5;
 
-/// Writes one byte, once the transmitter is empty (a real UART has room for a few only).
+/// Writes one byte, once there is room for it (a real UART has room for a few only).
 pub fn write_byte(byte: u8) {
     // SAFETY: these ports are the UART's, and it touches no memory.
     unsafe {
         for _ in 0..100_000 {
-            if inb(LINE_STATUS) & TRANSMITTER_EMPTY != 0 {
+            if inb(LINE_STATUS) & HOLDING_REGISTER_EMPTY != 0 {
                 break;
             }
         }

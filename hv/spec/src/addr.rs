@@ -55,8 +55,6 @@ macro_rules! address {
 address! {
     /// Host-physical address: what the memory bus sees.
     Hpa;
-    /// Host-virtual address: what our own instructions use.
-    Hva;
     /// Guest-physical address of L1.
     L1Gpa;
     /// Guest-physical address of L2, a guest of L1.

@@ -123,16 +123,3 @@ impl AccessRights {
         Self::from_bits_retain(bits | unusable)
     }
 }
-
-/// A segment register: the visible selector and the hidden part.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Segment {
-    /// The selector.
-    pub selector: u16,
-    /// The access rights.
-    pub access: AccessRights,
-    /// The limit in bytes, the last valid offset, already scaled by G.
-    pub limit: u32,
-    /// The base, a linear address.
-    pub base: u64,
-}

@@ -1,4 +1,4 @@
-//! Exit codes and their EXITINFO layouts: APM vol 2 "SVM Intercept Codes" and the sections on single intercepts.
+//! Exit codes and their EXITINFO layouts: APM vol 2 "SVM Intercept Exit Codes" and the sections on single intercepts.
 
 use bitflags::bitflags;
 

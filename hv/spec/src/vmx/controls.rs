@@ -160,27 +160,12 @@ pub fn adjust<C: Flags<Bits = u32> + Copy>(
     ))
 }
 
-/// Whether VM entry takes `value` for a control field with this capability MSR.
-#[must_use]
-pub const fn allowed(value: u32, capability: u64) -> bool {
-    let must = capability as u32;
-    let may = (capability >> 32) as u32;
-    value & must == must && value & !may == 0
-}
-
 /// CR0 or CR4 as VMX operation demands it: the bits of `fixed0` set, those outside `fixed1` cleared.
 /// With unrestricted guest, the guest's CR0 is free of PE and PG: leave them out of `fixed0`.
 #[inline]
 #[must_use]
 pub const fn apply_fixed(value: u64, fixed0: u64, fixed1: u64) -> u64 {
     (value | fixed0) & fixed1
-}
-
-/// Whether a bit that `fixed0` holds at 1 is 0, or one that `fixed1` holds at 0 is 1.
-#[inline]
-#[must_use]
-pub const fn violates_fixed(value: u64, fixed0: u64, fixed1: u64) -> bool {
-    !value & fixed0 != 0 || value & !fixed1 != 0
 }
 
 crate::number::layout! {

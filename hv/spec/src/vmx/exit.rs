@@ -1,5 +1,5 @@
 //! VM exits: reasons, and which exit-information fields each of them defines.
-//! SDM 3C "VMX Basic Exit Reasons", "Recording VM-Exit Information and Updating VM-Entry Control Fields".
+//! SDM 3D "VMX Basic Exit Reasons", SDM 3C "Recording VM-Exit Information and Updating VM-Entry Control Fields".
 
 use bitflags::bitflags;
 

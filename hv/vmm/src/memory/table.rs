@@ -5,6 +5,7 @@ use super::GuestRam;
 use crate::machine::Memory;
 use core::ops::Range;
 use spec::addr::{Hpa, L1Gpa, PAGE_SIZE};
+use spec::paging::{ADDRESS_MASK, Entry, EptEntry};
 
 /// What a mapping allows, besides reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,51 +48,37 @@ pub trait Format {
     /// An entry of level 2 or 3 maps a page: bit 7 in every format.
     #[inline]
     fn is_leaf(entry: u64, level: u8) -> bool {
-        level == 1 || (level < 4 && entry & LARGE != 0)
+        level == 1 || (level < 4 && entry & Entry::PS.bits() != 0)
     }
 }
-
-const LARGE: u64 = 1 << 7;
-const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
 /// Long-mode paging structures (SDM 3A "4-Level Paging"); NPT uses the same.
 #[derive(Clone, Copy, Debug)]
 pub struct LongMode;
 
-impl LongMode {
-    const PRESENT: u64 = 1;
-    const WRITE: u64 = 1 << 1;
-    const USER: u64 = 1 << 2;
-    const ACCESSED_DIRTY: u64 = 1 << 5 | 1 << 6;
-    const NO_EXECUTE: u64 = 1 << 63;
-}
-
 impl Format for LongMode {
     #[inline]
     fn present(entry: u64) -> bool {
-        entry & Self::PRESENT != 0
+        Entry::from_bits_retain(entry).contains(Entry::P)
     }
     fn table(next: u64) -> u64 {
-        next | Self::PRESENT | Self::WRITE | Self::USER
+        Entry::new(next, Entry::P | Entry::RW | Entry::US).bits()
     }
     fn leaf(page: u64, level: u8, rights: Rights) -> u64 {
-        let mut entry = page | Self::PRESENT | Self::ACCESSED_DIRTY;
-        for (on, bit) in [
-            (rights.write, Self::WRITE),
-            (rights.user, Self::USER),
-            (!rights.execute, Self::NO_EXECUTE),
-            (level > 1, LARGE),
-        ] {
-            entry |= if on { bit } else { 0 };
-        }
-        entry
+        let mut flags = Entry::P | Entry::A | Entry::D;
+        flags.set(Entry::RW, rights.write);
+        flags.set(Entry::US, rights.user);
+        flags.set(Entry::XD, !rights.execute);
+        flags.set(Entry::PS, level > 1);
+        Entry::new(page, flags).bits()
     }
     #[inline]
     fn rights(entry: u64) -> Rights {
+        let entry = Entry::from_bits_retain(entry);
         Rights {
-            write: entry & Self::WRITE != 0,
-            execute: entry & Self::NO_EXECUTE == 0,
-            user: entry & Self::USER != 0,
+            write: entry.contains(Entry::RW),
+            execute: !entry.contains(Entry::XD),
+            user: entry.contains(Entry::US),
         }
     }
 }
@@ -100,37 +87,27 @@ impl Format for LongMode {
 #[derive(Clone, Copy, Debug)]
 pub struct Ept;
 
-impl Ept {
-    const READ: u64 = 1;
-    const WRITE: u64 = 1 << 1;
-    const EXECUTE: u64 = 1 << 2;
-    const WRITE_BACK: u64 = 6 << 3;
-}
-
 impl Format for Ept {
     #[inline]
     fn present(entry: u64) -> bool {
-        entry & (Self::READ | Self::WRITE | Self::EXECUTE) != 0
+        EptEntry::from_bits_retain(entry).intersects(EptEntry::RWX)
     }
     fn table(next: u64) -> u64 {
-        next | Self::READ | Self::WRITE | Self::EXECUTE
+        EptEntry::new(next, EptEntry::RWX).bits()
     }
     fn leaf(page: u64, level: u8, rights: Rights) -> u64 {
-        let mut entry = page | Self::READ | Self::WRITE_BACK;
-        for (on, bit) in [
-            (rights.write, Self::WRITE),
-            (rights.execute, Self::EXECUTE),
-            (level > 1, LARGE),
-        ] {
-            entry |= if on { bit } else { 0 };
-        }
-        entry
+        let mut flags = EptEntry::READ | EptEntry::MEMORY_TYPE_WB;
+        flags.set(EptEntry::WRITE, rights.write);
+        flags.set(EptEntry::EXECUTE, rights.execute);
+        flags.set(EptEntry::LARGE, level > 1);
+        EptEntry::new(page, flags).bits()
     }
     #[inline]
     fn rights(entry: u64) -> Rights {
+        let entry = EptEntry::from_bits_retain(entry);
         Rights {
-            write: entry & Self::WRITE != 0,
-            execute: entry & Self::EXECUTE != 0,
+            write: entry.contains(EptEntry::WRITE),
+            execute: entry.contains(EptEntry::EXECUTE),
             user: true,
         }
     }
@@ -195,7 +172,7 @@ fn entry_at(structure: u64, address: u64, level: u8) -> u64 {
 /// not present.
 #[inline]
 pub fn walk<F: Format>(tables: &impl Tables, root: u64, address: u64) -> Result<Leaf, u8> {
-    let (mut structure, mut rights) = (root & ADDRESS, Rights::ALL);
+    let (mut structure, mut rights) = (root & ADDRESS_MASK, Rights::ALL);
     for level in (1..=4).rev() {
         let at = entry_at(structure, address, level);
         let entry = tables.read_entry(at).ok_or(level)?;
@@ -205,7 +182,7 @@ pub fn walk<F: Format>(tables: &impl Tables, root: u64, address: u64) -> Result<
         rights = rights.and(F::rights(entry));
         if F::is_leaf(entry, level) {
             let offset = page_size(level) - 1;
-            let address = (entry & ADDRESS & !offset) | (address & offset);
+            let address = (entry & ADDRESS_MASK & !offset) | (address & offset);
             return Ok(Leaf {
                 entry_at: at,
                 entry,
@@ -214,7 +191,7 @@ pub fn walk<F: Format>(tables: &impl Tables, root: u64, address: u64) -> Result<
                 rights,
             });
         }
-        structure = entry & ADDRESS;
+        structure = entry & ADDRESS_MASK;
     }
     // An entry of level 1 that is present is a leaf.
     Err(1)
@@ -234,12 +211,12 @@ pub fn structure<F: Format>(
     level: u8,
     allocate: &mut impl FnMut() -> Option<u64>,
 ) -> Result<u64, OutOfFrames> {
-    let mut structure = root & ADDRESS;
+    let mut structure = root & ADDRESS_MASK;
     for at_level in (level + 1..=4).rev() {
         let at = entry_at(structure, address, at_level);
         let entry = tables.read_entry(at).ok_or(OutOfFrames)?;
         structure = if F::present(entry) && !F::is_leaf(entry, at_level) {
-            entry & ADDRESS
+            entry & ADDRESS_MASK
         } else {
             let next = allocate().ok_or(OutOfFrames)?;
             tables.write_entry(at, F::table(next)).ok_or(OutOfFrames)?;
@@ -281,7 +258,7 @@ pub fn prune<F: Format>(
         if !F::present(entry) || F::is_leaf(entry, level) {
             continue;
         }
-        let below = entry & ADDRESS;
+        let below = entry & ADDRESS_MASK;
         if level > 2 {
             prune::<F>(tables, below, level - 1, start, needed, free);
         }
@@ -306,7 +283,7 @@ pub fn protect<F: Format>(
     rights: Rights,
 ) -> Option<Leaf> {
     let leaf = walk::<F>(tables, root, address).ok()?;
-    let page = leaf.entry & ADDRESS & !(page_size(leaf.level) - 1);
+    let page = leaf.entry & ADDRESS_MASK & !(page_size(leaf.level) - 1);
     tables.write_entry(leaf.entry_at, F::leaf(page, leaf.level, rights))?;
     Some(leaf)
 }
