@@ -3,6 +3,7 @@
 use super::call::{Answer, Call};
 use super::open_files::Object;
 use crate::errno::Errno;
+use crate::memory::contents::SIZE_MAX;
 use linux_raw_sys::general::{AT_SYMLINK_NOFOLLOW, FALLOC_FL_KEEP_SIZE, POSIX_FADV_NOREUSE};
 use spec::addr::PAGE_SIZE;
 
@@ -28,9 +29,12 @@ pub(super) fn fallocate(c: &mut Call<'_>) -> Answer {
     let (Object::File, Some(ino)) = (file.object, file.ino) else {
         return Err(Errno::ENODEV.into());
     };
-    let end = offset.checked_add(length).ok_or(Errno::EFBIG)?;
     if offset.cast_signed() < 0 || length.cast_signed() <= 0 {
         return Err(Errno::EINVAL.into());
+    }
+    let end = offset + length;
+    if end > SIZE_MAX {
+        return Err(Errno::EFBIG.into());
     }
     if mode & !FALLOC_FL_KEEP_SIZE != 0 {
         return Err(Errno::EOPNOTSUPP.into());

@@ -215,10 +215,10 @@ fn move_between(
     let (Object::File, Some(ino)) = (source.object, source.ino) else {
         return Err(Errno::EINVAL.into());
     };
-    let mut start = source.offset;
-    if from_at != 0 {
-        start = c.process.memory.read_u64(from_at)?;
-    }
+    let start = match from_at {
+        0 => source.offset,
+        at => c.process.memory.read_u64(at)?,
+    };
     let own_offset = c.system.open.get(to)?.offset;
     if to_at != 0 {
         c.system.open.get_mut(to)?.offset = c.process.memory.read_u64(to_at)?;
@@ -227,26 +227,22 @@ fn move_between(
     let left = count.min(COUNT_MAX).saturating_sub(before);
     let step = write_step(c, to)?.min(left);
     let moved = move_bytes(c, ino, start, to, step);
-    let to_offset = c.system.open.get(to)?.offset;
     if to_at != 0 {
-        c.system.open.get_mut(to)?.offset = own_offset;
-        c.process.memory.write(to_at, &to_offset.to_le_bytes())?;
+        let file = c.system.open.get_mut(to)?;
+        let end = core::mem::replace(&mut file.offset, own_offset);
+        c.process.memory.write(to_at, &end.to_le_bytes())?;
     }
-    let end = match moved {
-        Ok(moved) => start + moved,
+    let moved = match moved {
+        Ok(moved) => moved,
         Err(Break::Error(_) | Break::Block(_)) if before > 0 => return Ok(before),
         Err(why) => return Err(why),
     };
-    if from_at != 0 {
-        c.process.memory.write(from_at, &end.to_le_bytes())?;
-    } else {
-        c.system.open.get_mut(from)?.offset = end;
+    let end = start + moved;
+    match from_at {
+        0 => c.system.open.get_mut(from)?.offset = end,
+        at => c.process.memory.write(at, &end.to_le_bytes())?,
     }
-    let moved = end - start;
-    match moved == step && moved < left {
-        true => Err(c.cut(before + moved)),
-        false => Ok(before + moved),
-    }
+    c.after_step(before + moved, moved == step && moved < left)
 }
 
 fn move_bytes(c: &mut Call<'_>, ino: u64, start: u64, to: usize, count: u64) -> Answer {

@@ -34,6 +34,14 @@ impl Call<'_> {
         Break::Again
     }
 
+    /// After a step: the call goes on if there is `more`, else this is its value.
+    pub(super) fn after_step(&mut self, done: u64, more: bool) -> Answer {
+        match more {
+            true => Err(self.cut(done)),
+            false => Ok(done),
+        }
+    }
+
     /// Moves at most `step` bytes with `move_some`, which gets a place, how many bytes there are, and how many were
     /// moved before.
     pub(super) fn move_pieces(

@@ -4,24 +4,25 @@ use super::*;
 use crate::memory::contents::SIZE_MAX;
 use proptest::prelude::*;
 
-/// Calls that move bytes or make something grow: half of all that are tried.
-const GROWING: [u32; 16] = [
-    __NR_write,
-    __NR_writev,
-    __NR_pwrite64,
-    __NR_pwritev,
-    __NR_readv,
-    __NR_lseek,
-    __NR_sendfile,
-    __NR_copy_file_range,
-    __NR_ftruncate,
-    __NR_fallocate,
-    __NR_pipe2,
-    __NR_dup,
-    __NR_open,
-    __NR_mmap,
-    __NR_mprotect,
-    __NR_mincore,
+/// Calls that move bytes or make something grow, half of all that are tried, and what their arguments are:
+/// `f` an open file, `o` where an offset is or none, `n` an edge, `b` a buffer, `0` nothing, `?` anything.
+const GROWING: [(u32, &[u8; 6]); 16] = [
+    (__NR_read, b"fbn???"),
+    (__NR_write, b"fbn???"),
+    (__NR_writev, b"fb????"),
+    (__NR_readv, b"fb????"),
+    (__NR_pwrite64, b"fbnn??"),
+    (__NR_pwritev, b"fb?n??"),
+    (__NR_lseek, b"fn????"),
+    (__NR_sendfile, b"ffon??"),
+    (__NR_copy_file_range, b"fofon0"),
+    (__NR_ftruncate, b"fn????"),
+    (__NR_fallocate, b"f0nn??"),
+    (__NR_pipe2, b"b0????"),
+    (__NR_dup, b"f?????"),
+    (__NR_mmap, b"0n??fn"),
+    (__NR_mprotect, b"?n????"),
+    (__NR_mincore, b"?nb???"),
 ];
 
 /// Numbers at the edges of offsets and counts.
@@ -36,8 +37,28 @@ const EDGES: [u64; 8] = [
     -6i64 as u64,
 ];
 
-fn number() -> impl Strategy<Value = u32> {
-    prop_oneof![0u32..470, proptest::sample::select(&GROWING[..])]
+fn call() -> impl Strategy<Value = (u32, &'static [u8; 6])> {
+    let any = (0u32..470).prop_map(|number| (number, b"??????"));
+    prop_oneof![any, proptest::sample::select(&GROWING[..])]
+}
+
+/// An argument of this shape.
+fn argument(shape: u8, kind: u8, value: u64, path: u64) -> u64 {
+    let edge = EDGES[value as usize % EDGES.len()];
+    match (shape, kind) {
+        (b'f', _) => 3 + value % 5,
+        (b'o', 0) | (b'0', _) => 0,
+        (b'o', _) => OUT + value % 64 * 8,
+        (b'n', _) => edge,
+        (b'b', _) => OUT + value % 0x1000,
+        (_, 0 | 1) => value % 8,
+        (_, 2) => path,
+        (_, 3) => OUT + value % 64 * 8,
+        (_, 4) => edge,
+        (_, 5) => value.wrapping_mul(0x1_0001_0001_0001),
+        (_, 6) => (value as i64).wrapping_neg() as u64,
+        _ => value,
+    }
 }
 
 /// A process with every kind of open file, from 3 on, and edges at [`OUT`].
@@ -79,19 +100,11 @@ proptest! {
 
     /// Whatever a program asks for, we live, and what we keep for it stays within bounds.
     #[test]
-    fn any_calls_are_survived(calls in prop::collection::vec((number(), prop::array::uniform6((0u8..8, 0u64..0x40_0000))), 1..60)) {
+    fn any_calls_are_survived(calls in prop::collection::vec((call(), prop::array::uniform6((0u8..8, 0u64..0x40_0000))), 1..60)) {
         let mut f = fixture();
         let path = f.text("/tmp/../tmp/x");
-        for (number, args) in calls {
-            let args = args.map(|(kind, value)| match kind {
-                0 | 1 => value % 8,
-                2 => path,
-                3 => OUT + value % 64 * 8,
-                4 => EDGES[value as usize % EDGES.len()],
-                5 => value.wrapping_mul(0x1_0001_0001_0001),
-                6 => (value as i64).wrapping_neg() as u64,
-                _ => value,
-            });
+        for ((number, shapes), args) in calls {
+            let args: Vec<u64> = shapes.iter().zip(args).map(|(&shape, (kind, value))| argument(shape, kind, value, path)).collect();
             let _ = f.outcome(number, &args);
             f.thread.deadline = None;
             check_bounds(&mut f);
