@@ -86,7 +86,7 @@ fn check_bounds(f: &mut Fixture) {
     }
     for pipe in 0..100 {
         let pipe = f.system.pipes.get(pipe);
-        assert!(pipe.is_none_or(|pipe| pipe.bytes.len() <= super::pipe::CAPACITY));
+        assert!(pipe.is_none_or(|pipe| pipe.bytes.len() <= pipe.capacity));
     }
     for file in 0..100 {
         let offset = f.system.open.get(file).map_or(0, |file| file.offset);
