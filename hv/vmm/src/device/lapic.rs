@@ -42,6 +42,17 @@ pub struct Lapic {
     nmi: bool,
 }
 
+/// Flags of the error status register (SDM 3A "Error Handling").
+mod error {
+    pub(super) const SEND_ILLEGAL_VECTOR: u32 = 1 << 5;
+    pub(super) const RECEIVE_ILLEGAL_VECTOR: u32 = 1 << 6;
+    pub(super) const ILLEGAL_REGISTER: u32 = 1 << 7;
+}
+
+/// The lowest vector of an interrupt; those below are the exceptions' alone.
+const LOWEST_VECTOR: u8 = 16;
+/// Where the error entry is in [`Lapic::local_vectors`].
+const ERROR_ENTRY: usize = 5;
 const MASKED: u32 = Lvt::MASKED.bits();
 const SOFTWARE_ENABLE: u32 = Svr::ENABLE.bits();
 
@@ -125,11 +136,21 @@ impl Lapic {
 
     /// Asks for a fixed interrupt.
     pub fn request(&mut self, vector: u8) {
-        const RECEIVE_ILLEGAL_VECTOR: u32 = 1 << 6;
-        if vector < 16 {
-            self.errors |= RECEIVE_ILLEGAL_VECTOR;
+        if vector < LOWEST_VECTOR {
+            self.detect(error::RECEIVE_ILLEGAL_VECTOR);
         } else if self.spurious & SOFTWARE_ENABLE != 0 && self.base & base::ENABLE != 0 {
             self.requests.set(vector);
+        }
+    }
+
+    /// An error, for the next write of ESR to show. The first since the last such write interrupts, if the LVT's
+    /// entry is not masked (SDM 3A "Error Handling").
+    fn detect(&mut self, error: u32) {
+        let is_first = self.errors == 0;
+        self.errors |= error;
+        let entry = self.local_vectors[ERROR_ENTRY];
+        if is_first && entry & MASKED == 0 {
+            self.request(entry as u8);
         }
     }
 
@@ -188,22 +209,30 @@ impl Lapic {
         }
     }
 
-    /// Sends what ICR says. There is one virtual CPU: an IPI reaches it or nobody.
+    /// Sends what ICR says. There is one virtual CPU: an IPI reaches it or nobody. The sender looks at the
+    /// vector, whoever the IPI is for.
     fn send(&mut self) {
         const FIXED: u64 = 0;
         const LOWEST_PRIORITY: u64 = 1;
         const NMI: u64 = 4;
-        const SEND_ILLEGAL_VECTOR: u32 = 1 << 5;
         let vector = self.command as u8;
-        if !self.is_destination() {
-            return;
-        }
         match self.command >> 8 & 7 {
-            FIXED | LOWEST_PRIORITY if vector < 16 => self.errors |= SEND_ILLEGAL_VECTOR,
+            FIXED | LOWEST_PRIORITY if vector < LOWEST_VECTOR => {
+                self.detect(error::SEND_ILLEGAL_VECTOR);
+            }
+            _ if !self.is_destination() => {}
             FIXED | LOWEST_PRIORITY => self.request(vector),
             NMI => self.nmi = true,
             _ => {}
         }
+    }
+
+    /// Sends what is written to SELF IPI, which is sent and received here.
+    fn send_to_self(&mut self, vector: u8) {
+        if vector < LOWEST_VECTOR {
+            self.detect(error::SEND_ILLEGAL_VECTOR);
+        }
+        self.request(vector);
     }
 
     fn is_destination(&self) -> bool {

@@ -6,6 +6,7 @@ use crate::machine::Event;
 use crate::memory::linear::Access;
 use crate::vcpu::Vcpu;
 use spec::addr::{Gva, L1Gpa, PAGE_SIZE};
+use spec::apic::Register;
 
 /// Reads `size` bytes at a linear address.
 pub(crate) fn read(v: &mut Vcpu, at: Gva, size: u8) -> Result<u64, Event> {
@@ -100,7 +101,7 @@ fn write_physical(v: &mut Vcpu, at: L1Gpa, size: u8, value: u64) {
 /// every 16 bytes, and the manual defines only aligned 32-bit accesses: narrower reads give a
 /// part of the register, other writes are ignored, and the bytes between registers read zero.
 fn apic_register(v: &Vcpu, at: L1Gpa) -> Option<u16> {
-    const NOTHING: u16 = 0;
+    const NOTHING: u16 = Register::RRD.0 >> 4;
     let inside = v.lapic.is_xapic() && at.align_down(PAGE_SIZE).0 == APIC_PAGE;
     let offset = at.offset_in(PAGE_SIZE);
     inside.then_some(if offset % 16 < 4 {

@@ -1,7 +1,7 @@
 //! The registers of a local APIC by number: the offset in the xAPIC page divided by 16, and the
 //! x2APIC MSR less 0x800 (SDM 3A "Local APIC Register Address Map").
 
-use super::{Lapic, MASKED};
+use super::{Lapic, MASKED, error};
 use spec::apic::Register;
 
 /// The size of the xAPIC page, in bytes.
@@ -21,6 +21,7 @@ const TASK_PRIORITY: u16 = number(Register::TPR);
 const ARBITRATION_PRIORITY: u16 = number(Register::APR);
 const PROCESSOR_PRIORITY: u16 = number(Register::PPR);
 const END_OF_INTERRUPT: u16 = number(Register::EOI);
+const REMOTE_READ: u16 = number(Register::RRD);
 const LOGICAL_DESTINATION: u16 = number(Register::LDR);
 const DESTINATION_FORMAT: u16 = number(Register::DFR);
 const SPURIOUS: u16 = number(Register::SVR);
@@ -41,8 +42,11 @@ const SELF_IPI: u16 = number(Register::SELF_IPI);
 
 /// Version 0x14, seven LVT entries, no suppression of EOI broadcasts.
 const VERSION_VALUE: u32 = 6 << 16 | 0x14;
-/// What an LVT entry other than the timer's takes: vector, delivery mode, polarity, trigger, mask.
+/// What an LVT entry other than the timer's and the error's takes: vector, delivery mode, polarity,
+/// trigger, mask.
 const LVT_BITS: u32 = 0x0001_a7ff;
+/// An error has a vector and a mask, and is always a fixed interrupt.
+const LVT_ERROR_BITS: u32 = 0x0001_00ff;
 const LVT_TIMER_BITS: u32 = 0x0007_00ff;
 const SPURIOUS_BITS: u32 = 0x0000_01ff;
 const COMMAND_BITS: u64 = 0x000c_cfff;
@@ -55,13 +59,16 @@ impl Lapic {
             COMMAND_HIGH => (self.command >> 32) as u32,
             DESTINATION_FORMAT => self.destination_format,
             ARBITRATION_PRIORITY => self.processor_priority().into(),
-            _ => self.read(register, now).unwrap_or(0) as u32,
+            REMOTE_READ | END_OF_INTERRUPT => 0,
+            _ => self.read(register, now).unwrap_or_else(|AccessError| {
+                self.detect(error::ILLEGAL_REGISTER);
+                0
+            }) as u32,
         }
     }
 
     /// Writes a 32-bit register of the xAPIC page; reserved and read-only ones ignore it.
     pub fn write_page(&mut self, register: u16, value: u32, now: u64) {
-        const ILLEGAL_REGISTER: u32 = 1 << 7;
         match register {
             COMMAND => {
                 self.command = self.command >> 32 << 32 | u64::from(value) & COMMAND_BITS;
@@ -74,9 +81,12 @@ impl Lapic {
             LOGICAL_DESTINATION => self.logical_destination = value & 0xff00_0000,
             END_OF_INTERRUPT => self.end_of_interrupt(),
             ERROR_STATUS => self.error_status = core::mem::take(&mut self.errors),
+            ID | ARBITRATION_PRIORITY | REMOTE_READ => {}
             _ => {
-                if self.write(register, value, now).is_err() {
-                    self.errors |= ILLEGAL_REGISTER;
+                let is_reserved =
+                    self.write(register, value, now).is_err() && self.read(register, now).is_err();
+                if is_reserved {
+                    self.detect(error::ILLEGAL_REGISTER);
                 }
             }
         }
@@ -106,7 +116,7 @@ impl Lapic {
             END_OF_INTERRUPT => self.end_of_interrupt(),
             ERROR_STATUS => self.error_status = core::mem::take(&mut self.errors),
             SELF_IPI if value > 0xff => return Err(AccessError),
-            SELF_IPI => self.request(value as u8),
+            SELF_IPI => self.send_to_self(value as u8),
             _ if value & !writable_bits(register) != 0 => return Err(AccessError),
             _ => return self.write(register, value, now),
         }
@@ -195,6 +205,7 @@ fn writable_bits(register: u16) -> u32 {
         TASK_PRIORITY => 0xff,
         SPURIOUS => SPURIOUS_BITS,
         LVT_TIMER => LVT_TIMER_BITS,
+        LVT_ERROR => LVT_ERROR_BITS,
         LVT_CMCI | LVT_THERMAL..=LVT_ERROR => LVT_BITS,
         INITIAL_COUNT => u32::MAX,
         DIVIDE => 0b1011,

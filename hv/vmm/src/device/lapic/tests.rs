@@ -9,6 +9,11 @@ const DIVIDE: u16 = 0x3e;
 const EOI: u16 = 0x0b;
 const TPR: u16 = 0x08;
 const ICR: u16 = 0x30;
+const ESR: u16 = 0x28;
+const LVT_ERROR: u16 = 0x37;
+const SEND_ILLEGAL_VECTOR: u32 = 1 << 5;
+const RECEIVE_ILLEGAL_VECTOR: u32 = 1 << 6;
+const ILLEGAL_REGISTER: u32 = 1 << 7;
 
 fn enabled() -> Lapic {
     let mut lapic = Lapic::new(0);
@@ -124,6 +129,86 @@ fn ipis_reach_this_cpu_or_nobody() {
             reached,
             "{high:#x} {low:#x}"
         );
+    }
+}
+
+/// The errors since the last time.
+fn errors(lapic: &mut Lapic) -> u32 {
+    lapic.write_page(ESR, 0, 0);
+    lapic.read_page(ESR, 0)
+}
+
+/// SDM 3A "Error Handling": the sender checks the vector, whoever the IPI is for.
+#[test]
+fn an_ipi_with_an_illegal_vector_is_not_sent() {
+    for low in [0x4_000fu32, 0x8_0000, 0xc_0005, 0x5, 0x10f] {
+        let mut lapic = enabled();
+        lapic.write_page(ICR + 1, 7 << 24, 0);
+        lapic.write_page(ICR, low, 0);
+        assert_eq!(errors(&mut lapic), SEND_ILLEGAL_VECTOR, "{low:#x}");
+        assert_eq!(errors(&mut lapic), 0);
+    }
+    let mut lapic = enabled();
+    lapic.write_page(ICR, 0x4_0400, 0);
+    assert_eq!((errors(&mut lapic), lapic.has_nmi()), (0, true));
+    let x2apic = base::ADDRESS | base::ENABLE | base::X2APIC;
+    lapic.set_base(x2apic).unwrap();
+    lapic.write_msr(0x3f, 0xf, 0).unwrap();
+    lapic.write_msr(ESR, 0, 0).unwrap();
+    let both = SEND_ILLEGAL_VECTOR | RECEIVE_ILLEGAL_VECTOR;
+    assert_eq!(lapic.read_msr(ESR, 0), Ok(both.into()), "by SELF IPI");
+}
+
+/// SDM 3A "Local APIC Register Address Map" and "Error Handling".
+#[test]
+fn reserved_registers_are_errors_and_read_only_ones_are_none() {
+    for register in 0..0x100 {
+        let reserved = matches!(register, 0 | 1 | 4..=7 | 0x29..=0x2e | 0x3a..=0x3d | 0x3f..);
+        let want = if reserved { ILLEGAL_REGISTER } else { 0 };
+        let mut lapic = enabled();
+        lapic.read_page(register, 0);
+        assert_eq!(errors(&mut lapic), want, "read of {register:#x}");
+        lapic.write_page(register, 0x30, 0);
+        assert_eq!(errors(&mut lapic), want, "write of {register:#x}");
+    }
+}
+
+#[test]
+fn the_first_error_since_the_last_write_of_esr_interrupts() {
+    let mut lapic = enabled();
+    lapic.write_page(LVT_ERROR, 0xfffe_ff55, 0);
+    assert_eq!(lapic.read_page(LVT_ERROR, 0), 0x55, "vector and mask alone");
+    lapic.read_page(1, 0);
+    assert_eq!(lapic.pending_interrupt(), Some(0x55));
+    lapic.acknowledge(0x55);
+    lapic.write_page(EOI, 0, 0);
+    lapic.write_page(ICR, 0x4_0000, 0);
+    assert_eq!(lapic.pending_interrupt(), None, "not armed again");
+    let both = ILLEGAL_REGISTER | SEND_ILLEGAL_VECTOR;
+    assert_eq!(errors(&mut lapic), both);
+    lapic.write_page(TIMER, 3, 0);
+    lapic.write_page(DIVIDE, 0b1011, 0);
+    lapic.write_page(INITIAL, 10, 0);
+    lapic.advance(10);
+    assert_eq!(
+        lapic.pending_interrupt(),
+        Some(0x55),
+        "an LVT entry's vector"
+    );
+    assert_eq!(errors(&mut lapic), RECEIVE_ILLEGAL_VECTOR);
+}
+
+#[test]
+fn a_masked_or_illegal_error_entry_interrupts_nobody() {
+    for (entry, want) in [
+        (0x1_0055, ILLEGAL_REGISTER),
+        (0x5, ILLEGAL_REGISTER | RECEIVE_ILLEGAL_VECTOR),
+    ] {
+        let mut lapic = enabled();
+        lapic.write_page(LVT_ERROR, entry, 0);
+        lapic.write_page(1, 0, 0);
+        assert_eq!(lapic.pending_interrupt(), None, "{entry:#x}");
+        assert_eq!(errors(&mut lapic), want, "{entry:#x}");
     }
 }
 
