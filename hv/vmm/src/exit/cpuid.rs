@@ -220,11 +220,18 @@ fn extended(v: &Vcpu, number: u32, subleaf: u32) -> CpuidResult {
             ..CpuidResult::default()
         },
         leaf::ADDRESS_SIZES => CpuidResult {
-            eax: real(number).eax & 0xffff,
+            eax: address_sizes(v, real(number).eax),
             ..CpuidResult::default()
         },
         _ => CpuidResult::default(),
     }
+}
+
+/// Physical address bits are those that we translate to; without LA57 there are 48 linear ones.
+fn address_sizes(v: &Vcpu, real: u32) -> u32 {
+    let linear = (real >> 8 & 0xff).min(48);
+    let physical = v.host.machine.capabilities().physical_address_bits;
+    linear << 8 | u32::from(physical)
 }
 
 fn features(v: &Vcpu, real: CpuidResult) -> CpuidResult {
@@ -272,7 +279,11 @@ fn xsave(v: &Vcpu, subleaf: u32) -> CpuidResult {
         },
         1 => CpuidResult {
             eax: real.eax & LEAF_D1_EAX.bits(),
-            ebx: enabled_size(v),
+            ebx: if real.eax & LeafDEax::XSAVEC.bits() != 0 {
+                compacted_size(v)
+            } else {
+                enabled_size(v)
+            },
             ..CpuidResult::default()
         },
         2..=63 if STATES.bits() >> subleaf & 1 != 0 => real,
@@ -280,9 +291,28 @@ fn xsave(v: &Vcpu, subleaf: u32) -> CpuidResult {
     }
 }
 
+/// The parts of an XSAVE area that are there whatever the states.
+const LEGACY_AND_HEADER: u32 = 576;
+
+/// The size of an XSAVE area for the enabled states, in the compacted format: one behind the other, some at
+/// a multiple of 64 bytes (SDM 1 "Extended Region of an XSAVE Area"). IA32_XSS is 0.
+fn compacted_size(v: &Vcpu) -> u32 {
+    const ALIGNED: u32 = 1 << 1;
+    let states = v.engine.reg(Reg::Xcr0);
+    (2..63)
+        .filter(|n| states >> n & 1 != 0)
+        .map(|n| v.host.machine.cpuid(leaf::XSAVE, n))
+        .fold(LEGACY_AND_HEADER, |end, state| {
+            let start = match state.ecx & ALIGNED {
+                0 => end,
+                _ => end.checked_next_multiple_of(64).unwrap_or(u32::MAX),
+            };
+            start.saturating_add(state.eax)
+        })
+}
+
 /// The size of an XSAVE area for these states, in the standard format.
 fn size_of(v: &Vcpu, states: u64) -> u32 {
-    const LEGACY_AND_HEADER: u32 = 576;
     (2..63)
         .filter(|n| states >> n & 1 != 0)
         .map(|n| v.host.machine.cpuid(leaf::XSAVE, n))

@@ -132,6 +132,64 @@ fn osxsave_mirrors_cr4_and_the_xsave_area_xcr0() {
     assert_eq!(ask(&mut f, 0xd, 1).eax, LEAF_D1_EAX.bits(), "no XSAVES");
 }
 
+/// SDM 2A "CPUID", leaf 0DH, subleaf 1; SDM 1 "Extended Region of an XSAVE Area". The sizes and offsets are
+/// those of a processor with AVX-512; its state 9 is a hidden one.
+#[test]
+fn the_compacted_area_has_no_holes() {
+    let mut f = Fixture::new();
+    let state = |eax, ebx, ecx| CpuidResult {
+        eax,
+        ebx,
+        ecx,
+        edx: 0,
+    };
+    f.machine.leaves.lock().extend([
+        ((0xd, 0), state(0x2e7, 0, 0)),
+        ((0xd, 1), state(LeafDEax::XSAVEC.bits(), 0, 0)),
+        ((0xd, 2), state(256, 576, 0)),
+        ((0xd, 5), state(64, 1088, 0)),
+        ((0xd, 6), state(512, 1152, 0)),
+        ((0xd, 7), state(1024, 1664, 0)),
+        ((0xd, 9), state(8, 2688, 0)),
+    ]);
+    for (xcr0, standard, compacted) in [
+        (1, 576, 576),
+        (3, 576, 576),
+        (7, 832, 832),
+        (0xe7, 2688, 576 + 256 + 64 + 512 + 1024),
+    ] {
+        f.v.engine.set_reg(Reg::Xcr0, xcr0);
+        let sizes = (ask(&mut f, 0xd, 0).ebx, ask(&mut f, 0xd, 1).ebx);
+        assert_eq!(sizes, (standard, compacted), "{xcr0:#x}");
+    }
+    // Sizes that leave gaps, with and without alignment to 64 bytes.
+    f.machine.leaves.lock().extend([
+        ((0xd, 5), state(8, 1088, 0)),
+        ((0xd, 6), state(512, 1152, 2)),
+        ((0xd, 7), state(1024, 1664, 0)),
+    ]);
+    f.v.engine.set_reg(Reg::Xcr0, 0xe7);
+    assert_eq!(ask(&mut f, 0xd, 1).ebx, 896 + 512 + 1024);
+    // Without XSAVEC there is the standard format alone.
+    f.machine.leaves.lock().insert((0xd, 1), state(1, 0, 0));
+    assert_eq!(ask(&mut f, 0xd, 1).ebx, 2688);
+}
+
+#[test]
+fn address_sizes_are_those_that_we_translate() {
+    let mut f = rich();
+    let sizes = |eax| CpuidResult {
+        eax,
+        ..CpuidResult::default()
+    };
+    f.machine
+        .leaves
+        .lock()
+        .insert((0x8000_0008, 0), sizes(0x30_392e));
+    let want = 48 << 8 | u32::from(f.machine.capabilities.physical_address_bits);
+    assert_eq!(ask(&mut f, 0x8000_0008, 0), sizes(want));
+}
+
 #[test]
 fn one_thread_in_one_core() {
     let mut f = rich();
