@@ -144,9 +144,10 @@ fn set_cr0(v: &mut Vcpu, value: u64) -> Result<(), Event> {
     let efer = Efer::from_bits_retain(v.engine.reg(Reg::Efer));
     let turns_on = new.contains(Cr0::PG) && !old.contains(Cr0::PG);
     let turns_off = !new.contains(Cr0::PG) && old.contains(Cr0::PG);
+    let keeps_legacy_paging = (old & new).contains(Cr0::PG) && !efer.contains(Efer::LMA);
     if turns_on && efer.contains(Efer::LME) {
         enter_long_mode(v, efer)?;
-    } else if turns_on {
+    } else if turns_on || keeps_legacy_paging && (old ^ new).intersects(Cr0::CD | Cr0::NW) {
         load_pdptes(v, v.engine.reg(Reg::Cr4))?;
     } else if turns_off && efer.contains(Efer::LMA) {
         leave_long_mode(v, efer)?;
@@ -210,7 +211,8 @@ fn set_cr4(v: &mut Vcpu, value: u64) -> Result<(), Event> {
     Ok(())
 }
 
-/// In PAE paging the processor holds the four PDPTEs in registers, and refuses reserved bits.
+/// In PAE paging the processor holds the four PDPTEs in registers, and refuses reserved bits. MOV to CR0 loads
+/// them when it changes PG, CD or NW (SDM 3A "PDPTE Registers").
 fn load_pdptes(v: &mut Vcpu, cr4: u64) -> Result<(), Event> {
     const RESERVED: u64 = 0b1_1110_0110;
     if cr4 & Cr4::PAE.bits() == 0 {

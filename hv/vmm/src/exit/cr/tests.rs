@@ -105,6 +105,43 @@ fn pae_paging_loads_its_pointers_and_checks_them() {
     assert_eq!(f.told.lock().pdptes[3], 0x7001);
 }
 
+/// SDM 3A "PDPTE Registers": MOV to CR0 loads them when it changes CD, NW or PG under PAE paging.
+#[test]
+fn a_change_of_the_caches_loads_the_pae_pointers() {
+    const PAGING: u64 = 0x8000_0011;
+    const CD: u64 = 1 << 30;
+    const NW: u64 = 1 << 29;
+    for (from, to, loads) in [
+        (PAGING, PAGING | CD, true),
+        (PAGING | CD, PAGING, true),
+        (PAGING | CD, PAGING | CD | NW, true),
+        (PAGING | CD, PAGING | CD | 1 << 16, false),
+        (PAGING | CD, CD | 0x11, false),
+    ] {
+        let mut f = Fixture::new().in_protected_mode();
+        f.v.engine.set_reg(Reg::Cr3, 0x4000);
+        f.v.engine.set_reg(Reg::Cr0, from);
+        f.write(0x4000, &0x5001u64.to_le_bytes());
+        assert_eq!(write(&mut f, 0, to), Verdict::Next);
+        let loaded = f.told.lock().pdptes[0] == 0x5001;
+        assert_eq!(loaded, loads, "{from:#x} -> {to:#x}");
+        if loads {
+            f.v.engine.set_reg(Reg::Cr0, from);
+            f.write(0x4008, &0x5003u64.to_le_bytes());
+            assert_eq!(write(&mut f, 0, to), Verdict::GP, "a reserved bit");
+            assert_eq!(f.v.engine.reg(Reg::Cr0), from);
+        }
+    }
+    let mut f = Fixture::new();
+    f.v.engine.set_reg(Reg::Cr0, PAGING);
+    f.v.engine.set_reg(Reg::Cr3, 0x4000);
+    f.v.engine
+        .set_reg(Reg::Efer, (Efer::LME | Efer::LMA).bits());
+    f.write(0x4000, &0x5003u64.to_le_bytes());
+    assert_eq!(write(&mut f, 0, PAGING | CD), Verdict::Next, "long mode");
+    assert_eq!(f.told.lock().pdptes, [0; 4]);
+}
+
 #[test]
 fn cr4_takes_the_bits_whose_features_cpuid_shows() {
     let mut f = Fixture::new();
