@@ -67,12 +67,16 @@ impl ExitTable {
         self.0[kind as usize]
     }
 
-    /// This table with some rows changed: what a guest kind does differently.
+    /// This table with some rows changed: what a guest kind does differently. A doubled row fails the build.
     #[must_use]
     pub const fn with(mut self, rows: &[(Kind, Handler)]) -> Self {
+        let mut seen = [false; Kind::COUNT];
         let mut i = 0;
         while i < rows.len() {
-            self.0[rows[i].0 as usize] = rows[i].1;
+            let slot = rows[i].0 as usize;
+            assert!(!seen[slot], "a kind of exit has two rows");
+            seen[slot] = true;
+            self.0[slot] = rows[i].1;
             i += 1;
         }
         self

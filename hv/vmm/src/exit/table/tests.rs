@@ -40,6 +40,16 @@ fn a_kind_of_guest_changes_rows_and_no_others() {
     }
 }
 
+#[test]
+#[should_panic(expected = "two rows")]
+fn a_doubled_row_of_a_kind_of_guest_fails_the_build() {
+    let _ = MACHINE.with(&[
+        (Kind::Hlt, simple::undefined),
+        (Kind::Pause, simple::undefined),
+        (Kind::Hlt, simple::pause),
+    ]);
+}
+
 /// Any exit that hardware could report, and more; of the sizes of a port access only the real ones.
 fn record() -> impl Strategy<Value = Record> {
     let number = prop_oneof![
