@@ -16,7 +16,7 @@ pub struct Msrs {
     pub mtrr_default_type: u64,
     /// IA32_MISC_ENABLE.
     pub misc_enable: u64,
-    /// IA32_TSC_ADJUST, and with it what was added to the TSC.
+    /// What the guest added to the TSC by writing IA32_TIME_STAMP_COUNTER.
     pub tsc_offset: u64,
 }
 

@@ -295,7 +295,7 @@ impl FileSystem {
             }
             self.displace(to, old, is_directory, now)?;
         }
-        // The new name first, so that a file is never without one.
+        // The new name first: where there is no room for it, the old one stays.
         self.add_name(to, ino, now)?;
         self.remove_name(from, ino, now)?;
         if is_directory {
