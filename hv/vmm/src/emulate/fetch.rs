@@ -47,6 +47,27 @@ pub(crate) fn paging(v: &Vcpu) -> Paging {
     )
 }
 
+/// Why there is no instruction at RIP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FetchError {
+    /// #UD, or the #PF of a byte that is wanted.
+    Fault(Event),
+    /// A byte that is wanted is in guest-physical memory that is not there.
+    Nowhere,
+}
+
+/// An instruction that exited was fetched somewhere; if it is nowhere now, that is what it was not.
+impl From<FetchError> for Event {
+    fn from(error: FetchError) -> Self {
+        match error {
+            FetchError::Fault(event) => event,
+            FetchError::Nowhere => UD,
+        }
+    }
+}
+
+const UD: Event = Event::exception(Vector::UD.0, None);
+
 /// What was fetched at RIP.
 struct Fetched {
     bytes: [u8; LONGEST],
@@ -108,26 +129,24 @@ pub fn prepare() {
 }
 
 /// The instruction at RIP; #UD if it is none, #PF if it cannot be fetched.
-pub fn instruction(v: &mut Vcpu) -> Result<Instruction, Event> {
+pub fn instruction(v: &mut Vcpu) -> Result<Instruction, FetchError> {
     let fetched = fetch(v);
     let rip = v.engine.reg(Reg::Rip);
     let bytes = &fetched.bytes[..fetched.length];
     // Used where it is: it is large.
     let mut decoder = Decoder::try_with_ip(code_size(v), bytes, rip, DecoderOptions::NONE);
     let Ok(decoder) = &mut decoder else {
-        return Err(Event::exception(Vector::UD.0, None));
+        return Err(FetchError::Fault(UD));
     };
     let instruction = decoder.decode();
     match (decoder.last_error(), fetched.end) {
         (DecoderError::None, _) => Ok(instruction),
-        (DecoderError::NoMoreBytes, Some((at, Some(code)))) => Err(page_fault(v, at, code)),
-        _ => Err(Event::exception(Vector::UD.0, None)),
+        (DecoderError::NoMoreBytes, Some((at, Some(code)))) => {
+            Err(FetchError::Fault(page_fault(v, at, code)))
+        }
+        (DecoderError::NoMoreBytes, Some((_, None))) => Err(FetchError::Nowhere),
+        _ => Err(FetchError::Fault(UD)),
     }
-}
-
-/// The guest executes code where there is no memory.
-pub(crate) fn is_nowhere(v: &Vcpu) -> bool {
-    matches!(fetch(v).end, Some((_, None)))
 }
 
 /// The bytes at RIP in words, for a report.

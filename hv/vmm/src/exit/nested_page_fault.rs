@@ -3,7 +3,7 @@
 use super::table::{Stop, Verdict};
 use super::{Detail, Exit, NestedFault, simple};
 use crate::emulate::execute::{Progress, execute};
-use crate::emulate::fetch;
+use crate::emulate::fetch::{self, FetchError};
 use crate::vcpu::{Translated, Vcpu};
 use alloc::format;
 use spec::addr::PAGE_SIZE;
@@ -41,9 +41,17 @@ fn outside_ram(x: &Exit, v: &mut Vcpu, fault: NestedFault) -> Verdict {
         to: fault.gpa.align_down(PAGE_SIZE),
         write: fault.write,
     });
-    let progress = fetch::instruction(v).and_then(|i| Ok((i.len() as u8, execute(v, &i)?)));
+    let progress = fetch::instruction(v).map(|i| (i.len() as u8, execute(v, &i)));
     v.translated = None;
-    match progress {
+    let done = match progress {
+        Ok((length, done)) => done.map(|progress| (length, progress)),
+        Err(FetchError::Fault(event)) => Err(event),
+        Err(FetchError::Nowhere) => {
+            let what = "instruction fetch from guest-physical memory that is not there";
+            return simple::stop(v, x, what);
+        }
+    };
+    match done {
         Ok((length, Progress::Done)) => Verdict::NextBy(length),
         Ok((_, Progress::Partly)) => Verdict::NextBy(0),
         Ok((_, Progress::Unknown)) => {
@@ -52,10 +60,6 @@ fn outside_ram(x: &Exit, v: &mut Vcpu, fault: NestedFault) -> Verdict {
                 fault.gpa
             );
             simple::stop(v, x, &what)
-        }
-        Err(_) if fetch::is_nowhere(v) => {
-            let what = "instruction fetch from guest-physical memory that is not there";
-            simple::stop(v, x, what)
         }
         Err(event) => Verdict::Inject(event),
     }

@@ -1,8 +1,8 @@
 use super::*;
 use crate::exit::Kind;
 use crate::machine::Gpr::{Rax, Rbx, Rcx, Rdi};
-use crate::machine::fake::{Fixture, GUEST_RAM};
-use crate::machine::{Event, Reg};
+use crate::machine::fake::{Fixture, GUEST_RAM, flat};
+use crate::machine::{Event, Reg, Segment, SegmentRegister};
 use spec::addr::L1Gpa;
 use spec::control_registers::Cr0;
 
@@ -64,6 +64,26 @@ fn code_that_is_not_there_stops_the_guest() {
     assert!(why(verdict).starts_with(
         "instruction fetch from guest-physical memory that is not there, rip 0x80000000"
     ));
+}
+
+/// Behind the last instruction of RAM there is nothing, which is no matter while that raises an exception.
+#[test]
+fn an_exception_of_the_last_instruction_in_ram_is_the_guests() {
+    const LAST: u64 = GUEST_RAM - 2;
+    let mut f = Fixture::new().in_protected_mode();
+    f.v.engine
+        .set_segment(SegmentRegister::Ds, Segment::default());
+    f.v.engine.set_segment(SegmentRegister::Ds, flat(0x1_0000));
+    f.v.engine.set_reg(Reg::Rip, LAST);
+    f.write(LAST, &[0x8b, 0x03]);
+    let last = Exit {
+        rip: LAST,
+        ..exit(NOWHERE)
+    };
+    assert_eq!(f.decide(&last), Verdict::GP, "a load by a null segment");
+    f.write(LAST, &[0x90, 0x8b]);
+    f.v.engine.set_reg(Reg::Rip, LAST + 1);
+    assert!(why(f.decide(&last)).starts_with("instruction fetch from"));
 }
 
 #[test]
