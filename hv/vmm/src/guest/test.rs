@@ -2,6 +2,7 @@
 
 use super::request::{BadRequest, Request};
 use super::{GuestKind, LoadError, Seat, new_space};
+use crate::device::lapic::base::ADDRESS as APIC_PAGE;
 use crate::exit::rows::EXITS;
 use crate::machine::{Engine, Gpr, Reg, Segment, SegmentRegister, TableRegister};
 use crate::memory::GuestRam;
@@ -30,6 +31,8 @@ mod layout {
     pub(super) const DIRECTORIES: u64 = 0x4000;
     pub(super) const ARGUMENTS: u64 = 0x8000;
     pub(super) const ARGUMENTS_MAX: usize = 0x1000;
+    /// Where the program may begin.
+    pub(super) const END: u64 = ARGUMENTS + ARGUMENTS_MAX as u64;
     pub(super) const STACK_TOP: u64 = 0x9_f000;
     pub(super) const REAL_MODE_STACK_TOP: u64 = 0x8000;
 }
@@ -54,10 +57,9 @@ enum Mode {
 const HEAP_SIZE: u64 = 256 << 10;
 
 fn load(request: &Request, seat: &Seat<'_>) -> Result<Vcpu, LoadError> {
-    const DEFAULT_MIB: u64 = 16;
     request.allow_options(&["mode"])?;
     let mode = mode(request)?;
-    let size = request.memory(DEFAULT_MIB)?;
+    let size = memory(request)?;
     let heap = seat.promise(HEAP_SIZE)?;
     let space = new_space(seat.host, size)?;
     let ram = space.ram();
@@ -80,6 +82,19 @@ fn mode(request: &Request) -> Result<Mode, BadRequest> {
         Some("32") => Ok(Mode::Protected),
         Some("16") => Ok(Mode::Real),
         Some(_) => Err(request.bad_value("mode", "16, 32 or 64")),
+    }
+}
+
+/// RAM begins at 0, in one piece, and the local APIC's page is the guest's whatever RAM it has.
+fn memory(request: &Request) -> Result<u64, BadRequest> {
+    const DEFAULT_MIB: u64 = 16;
+    const _: () = assert!(APIC_PAGE >> 20 == 4078);
+    match request.memory(DEFAULT_MIB)? {
+        size if size > APIC_PAGE => Err(request.bad_value(
+            "mem",
+            "at most 4078 MiB for this kind of guest, whose local APIC is above that",
+        )),
+        size => Ok(size),
     }
 }
 
@@ -144,6 +159,12 @@ fn load_elf(ram: &GuestRam, program: &[u8]) -> Result<u64, LoadError> {
             let size_mib = ram.size() >> 20;
             return Err(LoadError::Program(format!(
                 "its segment of {size:#x} bytes at {at:#x} is outside the guest's {size_mib} MiB of memory"
+            )));
+        }
+        if size > 0 && at < layout::END {
+            return Err(LoadError::Program(format!(
+                "its segment of {size:#x} bytes at {at:#x} is below {:#x}, where the guest's own tables are",
+                layout::END
             )));
         }
         let _ = ram.write(L1Gpa(at), bytes);
@@ -225,3 +246,6 @@ fn real(selector: u16, access: u32) -> Segment {
         access,
     }
 }
+
+#[cfg(test)]
+mod tests;
