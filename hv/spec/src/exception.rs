@@ -98,6 +98,17 @@ impl Vector {
         | 1 << 29
         | 1 << 30;
 
+    /// The exceptions that are not faults: #DB may be either, #BP and #OF are traps, #DF and #MC aborts; and the NMI.
+    const NO_FAULTS: u32 = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 8 | 1 << 18;
+
+    /// Whether this exception is always a fault: the instruction runs again when its handler returns. Reserved
+    /// vectors count as such (SDM 3A "Exception Classifications").
+    #[inline]
+    #[must_use]
+    pub const fn is_fault(self) -> bool {
+        self.0 < 32 && Self::NO_FAULTS >> self.0 & 1 == 0
+    }
+
     /// Whether delivery of this exception pushes an error code (in protected or long mode).
     #[inline]
     #[must_use]

@@ -1,13 +1,13 @@
 //! The loop: VM entry, VM exit, the handler's verdict, and what it does to the guest.
 
-use crate::emulate::length;
+use crate::emulate::{fetch, length};
 use crate::exit::table::{Stop, Verdict};
 use crate::exit::{Exit, Kind, Record, exception, interrupt};
 use crate::machine::{Engine, Event, EventType, Reg, Visit};
 use crate::trace::{self, Level, Outcome, Ring};
 use crate::vcpu::{Activity, Vcpu};
 use core::num::NonZeroU64;
-use spec::control_registers::{Cr0, Dr6};
+use spec::control_registers::{Cr0, Dr6, Rflags};
 use spec::exception::{Combination, Vector};
 
 /// Why the loop gave the physical CPU back.
@@ -39,10 +39,11 @@ pub fn run(v: &mut Vcpu, slice_end: u64, ring: &Ring) -> Pause {
         let exit = record.decode();
         v.counts.add(exit.kind, visit);
         let verdict = (exits.handler(exit.kind))(&exit, v);
+        let behind = exit.rip.wrapping_add(exit.length.into());
         match verdict {
-            Verdict::Next if exit.length != 0 && visit.left < deadline.next => {
+            Verdict::Next if is_plain(&exit, behind) && visit.left < deadline.next => {
                 note(ring, guest, visit, &exit, Outcome::Next);
-                next = behind(v, &exit);
+                next = NonZeroU64::new(behind);
             }
             other => {
                 note(ring, guest, visit, &exit, Outcome::from(&other));
@@ -54,14 +55,24 @@ pub fn run(v: &mut Vcpu, slice_end: u64, ring: &Ring) -> Pause {
     }
 }
 
-/// Where the next VM entry goes on behind this instruction, for which 0 has no word: there it is told at once.
-#[inline]
-fn behind(v: &mut Vcpu, exit: &Exit) -> Option<NonZeroU64> {
-    let rip = NonZeroU64::new(exit.rip.wrapping_add(exit.length.into()));
-    if rip.is_none() {
-        v.engine.skip(0);
-    }
-    rip
+/// Whether the instruction has a length, and EIP does not wrap around behind it: with neither, the low half of
+/// RIP does not grow.
+#[inline(always)]
+fn is_plain(exit: &Exit, behind: u64) -> bool {
+    (exit.rip as u32) < behind as u32
+}
+
+/// Goes on behind an instruction at the end of 4 GiB. Outside 64-bit mode EIP wraps around there (SDM 1
+/// "Instruction Pointer"). Sequential execution never wraps IP around: beyond FFFFH the limit of CS is checked.
+#[cold]
+#[inline(never)]
+fn carry(v: &mut Vcpu, rip: u64) {
+    let rip = if fetch::code_size(v) == 64 {
+        rip
+    } else {
+        u64::from(rip as u32)
+    };
+    v.engine.skip(rip);
 }
 
 /// When the loop must look at the clock again.
@@ -140,15 +151,12 @@ fn apply(v: &mut Vcpu, exit: &Exit, verdict: Verdict) -> Option<Pause> {
         Verdict::NextBy(length) => skip(v, exit, length),
         Verdict::Resume => {
             if let Some(event) = exit.vectoring {
-                v.engine.inject(event);
+                deliver(v, event);
             }
             None
         }
         Verdict::Inject(event) => inject(v, exit, event),
-        Verdict::Halt => advance(v, exit).or_else(|| {
-            v.activity = Activity::Halted;
-            Some(Pause::Waiting)
-        }),
+        Verdict::Halt => advance(v, exit).or_else(|| halt(v)),
         Verdict::Yield => advance(v, exit).or(Some(Pause::SliceOver)),
         Verdict::Wait(until) => {
             v.activity = Activity::Waiting(until.unwrap_or(u64::MAX));
@@ -156,6 +164,15 @@ fn apply(v: &mut Vcpu, exit: &Exit, verdict: Verdict) -> Option<Pause> {
         }
         Verdict::Stop(stop) => Some(Pause::Stopped(stop)),
     }
+}
+
+/// Waits behind a HLT, unless the instruction ends in a debug exception, which ends the halt (SDM 2A "HLT").
+fn halt(v: &mut Vcpu) -> Option<Pause> {
+    if v.engine.is_injecting() {
+        return None;
+    }
+    v.activity = Activity::Halted;
+    Some(Pause::Waiting)
 }
 
 /// Goes on behind the instruction.
@@ -173,7 +190,12 @@ fn advance(v: &mut Vcpu, exit: &Exit) -> Option<Pause> {
 /// STI and MOV SS and RFLAGS.RF end, and with RFLAGS.TF set a single-step #DB follows.
 #[inline]
 fn skip(v: &mut Vcpu, exit: &Exit, length: u8) -> Option<Pause> {
-    v.engine.skip(exit.rip.wrapping_add(u64::from(length)));
+    let rip = exit.rip.wrapping_add(length.into());
+    if (rip as u32) < u32::from(length) {
+        carry(v, rip);
+    } else {
+        v.engine.skip(rip);
+    }
     None
 }
 
@@ -198,11 +220,25 @@ fn inject(v: &mut Vcpu, exit: &Exit, event: Event) -> Option<Pause> {
         Some(Combination::Shutdown) => return Some(Pause::Stopped(Stop::TripleFault)),
     };
     let protected = v.engine.reg(Reg::Cr0) & Cr0::PE.bits() != 0;
-    v.engine.inject(Event {
-        error_code: combined.error_code.filter(|_| protected),
-        ..combined
-    });
+    deliver(
+        v,
+        Event {
+            error_code: combined.error_code.filter(|_| protected),
+            ..combined
+        },
+    );
     None
+}
+
+/// Delivers an event. A fault pushes an image of RFLAGS in which RF is set, so that its instruction meets no
+/// breakpoint again (SDM 3B "Instruction-Breakpoint Exception Condition"). Injection pushes RFLAGS as it is
+/// (SDM 3C "Details of Vectored-Event Injection").
+fn deliver(v: &mut Vcpu, event: Event) {
+    if event.kind == EventType::HardwareException && Vector(event.vector).is_fault() {
+        let flags = v.engine.reg(Reg::Rflags);
+        v.engine.set_reg(Reg::Rflags, flags | Rflags::RF.bits());
+    }
+    v.engine.inject(event);
 }
 
 #[cfg(test)]

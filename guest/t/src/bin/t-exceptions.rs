@@ -25,7 +25,9 @@ fn main() {
     floating_point();
     alignment();
     compatibility_mode();
+    end_of_eip();
     returns();
+    resume_flag();
     every_vector();
 }
 
@@ -82,6 +84,17 @@ fn breakpoints() {
         "popfq"
     );
     check_eq!("#DB by TF, once an instruction", STEPS.load(), 5);
+    STEPS.store(0);
+    execute!(
+        "pushfq",
+        "or qword ptr [rsp], 0x100",
+        "popfq",
+        "hlt",
+        "pushfq",
+        "and qword ptr [rsp], ~0x100",
+        "popfq"
+    );
+    check_eq!("#DB by TF ends a HLT", STEPS.load(), 4);
     STEPS.store(0);
     let target = breakpoint_target as *const () as u64;
     execute!("mov dr0, {}", "mov dr7, {}", in(reg) target, in(reg) 0x402_u64);
@@ -244,6 +257,57 @@ fn compatibility_mode() {
     run("#OF by INTO in compatibility mode", compat_into, OF);
     run("#BR by BOUND in compatibility mode", compat_bound, BR);
     run("#UD in compatibility mode", compat_ud, UD);
+}
+
+/// Instructions that end at the end of 4 GiB, and beyond it: EIP wraps around.
+fn end_of_eip() {
+    use paging::{PRESENT, WRITABLE};
+    const TOP: u64 = 0xffff_f000;
+    let code = u64::from(segments::CODE32);
+    let run = |name: &str, before: &[u8], after: &[u8], length: u64| {
+        let start = TOP + 4096 - before.len() as u64;
+        for (n, byte) in before.iter().enumerate() {
+            execute!("mov [{}], {}", in(reg) start + n as u64, in(reg_byte) *byte);
+        }
+        for (n, byte) in after.iter().enumerate() {
+            execute!("mov [{}], {}", in(reg) n as u64, in(reg_byte) *byte);
+        }
+        let raised = attempt!("push {0}", "push {1}", "retfq", in(reg) code, in(reg) start);
+        let got = raised.map(|e| (e.vector, e.rip));
+        // QEMU 7.2 fetches the rest of an instruction from beyond 4 GiB, where nothing is mapped.
+        let beyond = length != 0 && got == Some((PF, start));
+        check!(name, got == Some((UD, length)) || beyond);
+    };
+    paging::with_entry(TOP, PAGE.get() as u64 | PRESENT | WRITABLE, || {
+        run("CPUID before EIP wraps around", b"\x0f\xa2", b"\x0f\x0b", 0);
+        run(
+            "CPUID where EIP wraps around",
+            b"\x2e",
+            b"\x0f\xa2\x0f\x0b",
+            2,
+        );
+        run("OUT before EIP wraps around", b"\xe6\x80", b"\x0f\x0b", 0);
+    });
+}
+
+static RESUME_FLAG: Single<u64> = Single::new(0);
+
+fn note_resume_flag(frame: &mut Frame) {
+    RESUME_FLAG.store(frame.rflags & 1 << 16);
+    frame.rip += 2;
+}
+
+/// Faults have RF set in the image on the stack, whoever raises them.
+fn resume_flag() {
+    interrupts::on(GP, Some(note_resume_flag));
+    execute!("rdmsr", in("ecx") 0x1234_5678);
+    interrupts::on(GP, None);
+    check_eq!("#GP of RDMSR has RF", RESUME_FLAG.load(), 1 << 16);
+    RESUME_FLAG.store(0);
+    interrupts::on(UD, Some(note_resume_flag));
+    execute!("ud2");
+    interrupts::on(UD, None);
+    check_eq!("#UD has RF", RESUME_FLAG.load(), 1 << 16);
 }
 
 static RETURNED: Single<u32> = Single::new(0);

@@ -76,14 +76,14 @@ struct Fetched {
     end: Option<(Gva, Option<PageFaultCode>)>,
 }
 
-/// The linear address of RIP.
-fn start(v: &Vcpu) -> Gva {
-    let base = if code_size(v) == 64 {
-        0
-    } else {
-        v.engine.segment(SegmentRegister::Cs).base
-    };
-    Gva(base.wrapping_add(v.engine.reg(Reg::Rip)))
+/// The linear address of the byte that is so many behind RIP. Outside 64-bit mode it has 32 bits.
+fn linear(v: &Vcpu, offset: usize) -> Gva {
+    let at = v.engine.reg(Reg::Rip).wrapping_add(offset as u64);
+    if code_size(v) == 64 {
+        return Gva(at);
+    }
+    let base = v.engine.segment(SegmentRegister::Cs).base;
+    Gva(base.wrapping_add(at) & 0xffff_ffff)
 }
 
 /// How instructions are fetched.
@@ -97,7 +97,7 @@ fn access(v: &Vcpu) -> Access {
 
 /// Where RIP is in guest-physical memory, told the places of the paging entries that say so.
 pub(crate) fn locate(v: &Vcpu, entry: &mut impl FnMut(L1Gpa)) -> Option<L1Gpa> {
-    let at = start(v);
+    let at = linear(v, 0);
     paging(v)
         .translate_by(&v.guest.ram, at, access(v), entry)
         .ok()
@@ -105,11 +105,11 @@ pub(crate) fn locate(v: &Vcpu, entry: &mut impl FnMut(L1Gpa)) -> Option<L1Gpa> {
 
 /// Copies up to 15 bytes from RIP; fewer where a page ends and the next cannot be fetched.
 fn fetch(v: &Vcpu) -> Fetched {
-    let (start, access, paging) = (start(v).0, access(v), paging(v));
+    let (access, paging) = (access(v), paging(v));
     let (mut bytes, mut length) = ([0; LONGEST], 0);
     let mut end = None;
     while length < LONGEST && end.is_none() {
-        let at = Gva(start.wrapping_add(length as u64));
+        let at = linear(v, length);
         let piece = (LONGEST - length).min((PAGE_SIZE - at.offset_in(PAGE_SIZE)) as usize);
         let into = &mut bytes[length..length + piece];
         match paging.translate(&v.guest.ram, at, access) {

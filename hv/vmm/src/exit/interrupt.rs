@@ -29,7 +29,8 @@ pub(super) fn hlt(x: &Exit, v: &mut Vcpu) -> Verdict {
         v.lapic.touch();
         return Verdict::Next;
     }
-    if v.engine.reg(Reg::Rflags) & Rflags::IF.bits() == 0 {
+    // With TF set the instruction ends in a #DB, which ends the halt too.
+    if v.engine.reg(Reg::Rflags) & (Rflags::IF | Rflags::TF).bits() == 0 {
         return simple::stop(v, x, "HLT with interrupts disabled, which nothing can end");
     }
     Verdict::Halt

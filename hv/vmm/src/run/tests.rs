@@ -5,9 +5,11 @@ use crate::machine::Engine;
 use crate::machine::Gpr::Rax;
 use crate::machine::fake::{Entry, FakeEngine, FakeMachine, Fixture};
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering::Relaxed;
 use spec::control_registers::{Dr6, Rflags};
+use spin::Mutex;
 
 /// When slices end: far away.
 const FAR: u64 = 1 << 40;
@@ -117,6 +119,124 @@ fn single_step_follows_an_instruction_that_we_carried_out() {
         "RF ends"
     );
     assert_ne!(f.v.engine.reg(Reg::Dr6) & Dr6::BS.bits(), 0);
+}
+
+/// SDM 2A "HLT": a debug exception ends the halt.
+#[test]
+fn single_step_ends_a_hlt_at_once() {
+    for flags in [Rflags::TF | Rflags::IF, Rflags::TF] {
+        let db = injected(Some(Event::exception(1, None)));
+        let mut f = Fixture::with_entries(Vec::from([plain(HLT, 1), look(db, END)]));
+        f.v.engine
+            .set_reg(Reg::Rflags, (flags | Rflags::ONE).bits());
+        assert_eq!(go(&mut f), Pause::Stopped(Stop::Exit(0)));
+        assert_eq!(f.v.engine.reg(Reg::Rip), Fixture::CODE + 1);
+    }
+}
+
+/// Whether RFLAGS.RF is set as this event is delivered.
+fn resume_flag_with(exception: VmxRecord) -> bool {
+    let found = Arc::new(Mutex::new(None));
+    let seen = found.clone();
+    let note = move |engine: &mut FakeEngine| {
+        assert!(engine.is_injecting());
+        *seen.lock() = Some(engine.reg(Reg::Rflags) & Rflags::RF.bits() != 0);
+    };
+    run_all(Vec::from([leave(exception), look(note, END)]));
+    found.lock().expect("a second entry")
+}
+
+/// SDM 3B "Instruction-Breakpoint Exception Condition": the image on the stack has RF set for faults,
+/// not for traps and aborts, and not for #DB.
+#[test]
+fn faults_are_delivered_with_the_resume_flag() {
+    let bad_rdmsr = VmxRecord {
+        reason: RDMSR,
+        instruction_length: 2,
+        ..RECORD
+    };
+    assert!(resume_flag_with(bad_rdmsr), "#GP of ours");
+    for (kind, vector, want) in [
+        (3, 0, true),
+        (3, 1, false),
+        (6, 3, false),
+        (6, 4, false),
+        (3, 6, true),
+        (3, 8, false),
+        (3, 13, true),
+        (3, 17, true),
+        (3, 18, false),
+    ] {
+        let error = if matches!(vector, 8 | 13 | 17) {
+            1 << 11
+        } else {
+            0
+        };
+        let information = 1 << 31 | kind << 8 | error | vector;
+        let exception = VmxRecord {
+            interruption_info: information,
+            instruction_length: 1,
+            ..RECORD
+        };
+        assert_eq!(resume_flag_with(exception), want, "vector {vector}");
+        let again = VmxRecord {
+            reason: 48,
+            qualification: 1,
+            guest_physical: 0x3000,
+            idt_vectoring_info: information,
+            instruction_length: 1,
+            ..RECORD
+        };
+        assert_eq!(resume_flag_with(again), want, "vector {vector}, again");
+    }
+    let double = VmxRecord {
+        interruption_info: 1 << 31 | 3 << 8 | 1 << 11 | 13,
+        idt_vectoring_info: 1 << 31 | 3 << 8 | 1 << 11 | 13,
+        ..RECORD
+    };
+    assert!(!resume_flag_with(double), "#DF is an abort");
+}
+
+/// EIP has 32 bits, and 16-bit code goes on beyond FFFFH, where the limit of CS tells it off.
+#[test]
+fn eip_wraps_around_and_rip_does_not() {
+    const TOP: u64 = 0xffff_fffe;
+    for (mode, from, length, to) in [
+        (64, TOP, 2, TOP + 2),
+        (64, TOP + 1, 2, TOP + 3),
+        (64, u64::MAX, 1, 0),
+        (64, u64::MAX - 1, 1, u64::MAX),
+        (64, u64::MAX, 2, 1),
+        (32, TOP, 2, 0),
+        (32, TOP + 1, 3, 2),
+        (32, TOP, 1, TOP + 1),
+        (16, TOP, 2, 0),
+        (16, 0xffff, 2, 0x1_0001),
+    ] {
+        for exit in [plain(CPUID, length), plain(VMCALL, length)] {
+            let mut f = Fixture::with_entries(Vec::from([exit, plain(TRIPLE_FAULT, 0)]))
+                .with(&[(Rax, u64::MAX)]);
+            f = match mode {
+                16 => f.in_real_mode(),
+                32 => f.in_protected_mode(),
+                _ => f,
+            };
+            f.v.engine.set_reg(Reg::Rip, from);
+            go(&mut f);
+            assert_eq!(f.v.engine.reg(Reg::Rip), to, "{mode}: {from:#x} + {length}");
+        }
+        let yields = [plain(VMCALL, length), plain(TRIPLE_FAULT, 0)];
+        let mut f =
+            Fixture::with_entries(Vec::from(yields)).with(&[(Rax, abi::Call::Yield as u64)]);
+        f = match mode {
+            16 => f.in_real_mode(),
+            32 => f.in_protected_mode(),
+            _ => f,
+        };
+        f.v.engine.set_reg(Reg::Rip, from);
+        assert_eq!(go(&mut f), Pause::SliceOver);
+        assert_eq!(f.v.engine.reg(Reg::Rip), to, "{mode}: {from:#x} + {length}");
+    }
 }
 
 #[test]
