@@ -238,11 +238,17 @@ fn move_between(
         Err(why) => return Err(why),
     };
     let end = start + moved;
-    match from_at {
-        0 => c.system.open.get_mut(from)?.offset = end,
-        at => c.process.memory.write(at, &end.to_le_bytes())?,
-    }
+    keep_offset(c, from, from_at, end)?;
     c.after_step(before + moved, moved == step && moved < left)
+}
+
+/// Keeps an offset at its place in the process's memory, or without one in the open file.
+fn keep_offset(c: &mut Call<'_>, file: usize, at: u64, offset: u64) -> Result<(), Errno> {
+    match at {
+        0 => c.system.open.get_mut(file)?.offset = offset,
+        at => c.process.memory.write(at, &offset.to_le_bytes())?,
+    }
+    Ok(())
 }
 
 fn move_bytes(c: &mut Call<'_>, ino: u64, start: u64, to: usize, count: u64) -> Answer {
