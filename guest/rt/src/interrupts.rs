@@ -5,7 +5,7 @@ use core::arch::{asm, global_asm};
 use x86::dtables::{DescriptorTablePointer, lidt};
 
 use crate::{
-    Single, report,
+    Exclusive, Single, report,
     segments::{CODE64, DATA, IST_DOUBLE_FAULT, IST_EXCEPTION, IST_NMI},
 };
 
@@ -143,7 +143,7 @@ impl Exception {
 /// What answers a vector.
 pub type Handler = fn(&mut Frame);
 
-static HANDLERS: Single<[Option<Handler>; 256]> = Single::new([None; 256]);
+static HANDLERS: [Single<Option<Handler>>; 256] = [const { Single::new(None) }; 256];
 static RAISED: Single<Option<Exception>> = Single::new(None);
 
 /// A gate of the IDT. SDM 3A "64-Bit Mode IDT".
@@ -151,7 +151,7 @@ static RAISED: Single<Option<Exception>> = Single::new(None);
 #[repr(C, align(16))]
 struct Gate([u32; 4]);
 
-static IDT: Single<[Gate; 256]> = Single::new([Gate([0; 4]); 256]);
+static IDT: Exclusive<[Gate; 256]> = Exclusive::new([Gate([0; 4]); 256]);
 
 /// Gate access byte: a present interrupt gate.
 const INTERRUPT_GATE: u32 = 0x8e00;
@@ -205,7 +205,7 @@ pub fn set_present(vector: u8, present: bool) {
 
 /// Has `handler` answer `vector`; `None` leaves it to `catch` again.
 pub fn on(vector: u8, handler: Option<Handler>) {
-    HANDLERS.with(|handlers| handlers[usize::from(vector)] = handler);
+    HANDLERS[usize::from(vector)].store(handler);
 }
 
 /// Runs `f` to its end or to its first exception, which it returns.
@@ -235,7 +235,7 @@ extern "C" fn rt_interrupt(frame: &mut Frame) {
     if handler_code.contains(&frame.rip) {
         report::exit(report::PANICKED);
     }
-    let handler = HANDLERS.with(|handlers| handlers[frame.vector as u8 as usize]);
+    let handler = HANDLERS[frame.vector as u8 as usize].load();
     match handler {
         Some(handler) => handler(frame),
         None => frame.abandon(),

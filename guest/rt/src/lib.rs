@@ -30,4 +30,4 @@ mod single;
 pub mod start;
 pub mod user;
 
-pub use single::Single;
+pub use single::{Exclusive, Single};

@@ -4,7 +4,7 @@ use core::arch::asm;
 
 use x86::dtables::{DescriptorTablePointer, lgdt};
 
-use crate::Single;
+use crate::Exclusive;
 
 /// 64-bit code, as the loader's.
 pub const CODE64: u16 = 0x08;
@@ -43,7 +43,7 @@ struct Tss([u32; 26]);
 #[repr(C, align(16))]
 struct Stacks([[u8; STACK]; 4]);
 
-static GDT: Single<[u64; 11]> = Single::new([
+static GDT: Exclusive<[u64; 11]> = Exclusive::new([
     0,
     0x00af_9b00_0000_ffff,
     0x00cf_9300_0000_ffff,
@@ -56,8 +56,8 @@ static GDT: Single<[u64; 11]> = Single::new([
     0,
     0,
 ]);
-static TASK: Single<Tss> = Single::new(Tss([0; 26]));
-static STACKS: Single<Stacks> = Single::new(Stacks([[0; STACK]; 4]));
+static TASK: Exclusive<Tss> = Exclusive::new(Tss([0; 26]));
+static STACKS: Exclusive<Stacks> = Exclusive::new(Stacks([[0; STACK]; 4]));
 
 /// The top of stack `number`: 0 is RSP0, 1 to 3 are the interrupt stack table's.
 fn stack_top(number: usize) -> u64 {

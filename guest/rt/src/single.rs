@@ -1,14 +1,15 @@
 //! Statics of a machine with one CPU.
 
 use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicBool, Ordering};
 
-/// A static that only this guest's one virtual CPU touches.
+/// A static value that is read and replaced as a whole, by this guest's one virtual CPU.
 #[repr(transparent)]
 pub struct Single<T>(UnsafeCell<T>);
 
-// SAFETY: a test guest has one virtual CPU and no threads; an interrupt handler shares with the
-// code that it interrupts only what `with` was not holding (see there).
-unsafe impl<T> Sync for Single<T> {}
+// SAFETY: a test guest has one virtual CPU and no threads, and there are no references to the value: it
+// is copied in and out. What an interrupt handler shares with the code that it interrupts is a word or a flag.
+unsafe impl<T: Send> Sync for Single<T> {}
 
 impl<T> Single<T> {
     /// A static with this first value.
@@ -19,12 +20,6 @@ impl<T> Single<T> {
     /// The address of the value.
     pub const fn get(&self) -> *mut T {
         self.0.get()
-    }
-
-    /// Lets `f` change the value. `f` does not enable interrupts, raise exceptions or come here again.
-    pub fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
-        // SAFETY: one virtual CPU, and `f` runs to its end before anybody else comes here.
-        f(unsafe { &mut *self.0.get() })
     }
 }
 
@@ -39,5 +34,42 @@ impl<T: Copy> Single<T> {
     pub fn store(&self, value: T) {
         // SAFETY: as for `load`.
         unsafe { self.0.get().write_volatile(value) }
+    }
+}
+
+/// A static value that is changed in place, by one at a time.
+pub struct Exclusive<T> {
+    value: UnsafeCell<T>,
+    busy: AtomicBool,
+}
+
+// SAFETY: `with` gives out one reference at a time.
+unsafe impl<T: Send> Sync for Exclusive<T> {}
+
+impl<T> Exclusive<T> {
+    /// A static with this first value.
+    pub const fn new(value: T) -> Self {
+        Self {
+            value: UnsafeCell::new(value),
+            busy: AtomicBool::new(false),
+        }
+    }
+
+    /// The address of the value.
+    pub const fn get(&self) -> *mut T {
+        self.value.get()
+    }
+
+    /// Lets `f` change the value.
+    ///
+    /// # Panics
+    /// If it is being changed already: by the code that was interrupted, or by the caller.
+    pub fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
+        let busy = self.busy.swap(true, Ordering::Acquire);
+        assert!(!busy, "a static is changed while it is being changed");
+        // SAFETY: nobody else has a reference before the flag is clear again.
+        let result = f(unsafe { &mut *self.value.get() });
+        self.busy.store(false, Ordering::Release);
+        result
     }
 }

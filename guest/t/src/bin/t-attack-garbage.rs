@@ -4,7 +4,7 @@
 #![no_main]
 
 use rt::{
-    Single,
+    Exclusive,
     interrupts::{self, Frame},
     lapic, machine, paging, println,
     random::Random,
@@ -23,7 +23,7 @@ const REGISTERS: usize = 150;
 #[repr(C, align(4096))]
 struct Pages([u8; 2 * PAGE]);
 /// The code, and its stack.
-static PAGES: Single<Pages> = Single::new(Pages([0xcc; 2 * PAGE]));
+static PAGES: Exclusive<Pages> = Exclusive::new(Pages([0xcc; 2 * PAGE]));
 
 /// Instructions that make VM exits, or ought not to do anything at all.
 static SALT: [&[u8]; 30] = [
@@ -104,7 +104,7 @@ fn spare_interrupts() {
 /// Unmaps what is no memory: garbage that reads there raises #PF, and runs on.
 fn forget_nowhere() {
     for address in (start::memory()..1 << 32).step_by(2 << 20) {
-        *paging::entry(address) = 0;
+        paging::entry(address).set(0);
         paging::flush(address);
     }
 }

@@ -14,7 +14,7 @@ rt::main!(main);
 
 #[repr(C, align(4096))]
 struct Page([u8; 4096]);
-static WINDOW: rt::Single<Page> = rt::Single::new(Page([0; 4096]));
+static WINDOW: rt::Exclusive<Page> = rt::Exclusive::new(Page([0; 4096]));
 
 fn main() {
     linear();

@@ -233,7 +233,7 @@ fn control_registers() {
 
 #[repr(C, align(4096))]
 struct Page([u8; 4096]);
-static STACK: rt::Single<Page> = rt::Single::new(Page([0; 4096]));
+static STACK: rt::Exclusive<Page> = rt::Exclusive::new(Page([0; 4096]));
 
 /// What CR0 holds while CD is set, which a hypervisor need not give the processor.
 fn cache_disable() {

@@ -176,7 +176,7 @@ fn odd_strings() {
         (text.as_ptr() as u64 + 28, 0)
     );
 
-    static LARGE: rt::Single<[u8; 12288]> = rt::Single::new([0; 12288]);
+    static LARGE: rt::Exclusive<[u8; 12288]> = rt::Exclusive::new([0; 12288]);
     let (mut rdi, mut rcx) = (LARGE.get() as u64, 12288_u64);
     execute!("rep insb", inout("rdi") rdi, inout("rcx") rcx, in("dx") DEBUG_CONSOLE);
     check!(
@@ -188,7 +188,7 @@ fn odd_strings() {
 fn faults() {
     #[repr(C, align(4096))]
     struct Pages([u8; 8192]);
-    static PAGES: rt::Single<Pages> = rt::Single::new(Pages([0; 8192]));
+    static PAGES: rt::Exclusive<Pages> = rt::Exclusive::new(Pages([0; 8192]));
     let second = PAGES.get() as u64 + 4096;
     let mut rdi = second - 3;
     let raised = paging::with_entry(

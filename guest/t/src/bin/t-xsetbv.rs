@@ -16,7 +16,7 @@ rt::main!(main);
 
 #[repr(C, align(4096))]
 struct Page([u8; 4096]);
-static PAGE: rt::Single<Page> = rt::Single::new(Page([0; 4096]));
+static PAGE: rt::Exclusive<Page> = rt::Exclusive::new(Page([0; 4096]));
 
 fn main() {
     let leaf = machine::cpuid(1).ecx;
