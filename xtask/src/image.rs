@@ -63,6 +63,11 @@ pub(crate) struct Args {
 }
 
 impl Parts {
+    /// Whether a guest is a Linux program, to which Ctrl-C means something.
+    pub(crate) fn has_app(&self) -> bool {
+        self.guests.is_empty() || self.guests.iter().any(|spec| spec.starts_with("app:"))
+    }
+
     /// The guests, read; the default ones if none is named.
     pub(crate) fn parse_guests(&self) -> Result<Vec<Guest>> {
         if self.guests.is_empty() {

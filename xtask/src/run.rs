@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use nix::sys::stat::{SFlag, fstat, major, minor};
-use nix::sys::termios::{InputFlags, LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
+use nix::sys::termios::{
+    InputFlags, LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr,
+};
 
 use crate::boot::{Boot, Feed};
 use crate::emulator::{Emulator, Machine};
@@ -19,7 +21,8 @@ pub(crate) const END_OF_INPUT: u8 = 4;
 /// Builds an image, boots it in an emulator, shows the serial console, and ends when the guests end.
 ///
 /// Exit status: 0 all guests ended well, 1 a guest failed, 2 the hypervisor failed or could not be started,
-/// 124 the time was up, 130 interrupted. What is typed or piped in goes to the guests' console; Ctrl-C ends the run.
+/// 124 the time was up, 130 interrupted. What is typed or piped in goes to the guests' console.
+/// Ctrl-C ends the run; with an app guest it is typed to the program, and Ctrl-] ends the run.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -70,7 +73,7 @@ pub(crate) fn main(args: &Args) -> Result<u8> {
     machine.need()?;
     parts.make(&machine.image)?;
     let raw = if source == Source::Terminal {
-        Some(RawTerminal::new()?)
+        Some(RawTerminal::new(args.parts.has_app())?)
     } else {
         None
     };
@@ -159,15 +162,26 @@ fn forward(mut port: Box<dyn Write + Send>) {
     let _ = port.write_all(&[END_OF_INPUT]).and_then(|()| port.flush());
 }
 
-/// Our terminal without echo and line editing, which are the guest's; Ctrl-C stays ours. Restored in the end.
+/// What ends a run whose program has Ctrl-C for itself: Ctrl-], as for telnet.
+const LEAVE: u8 = 0x1d;
+
+/// Our terminal without echo and line editing, which are the guest's. Restored in the end.
 struct RawTerminal(Termios);
 
 impl RawTerminal {
-    fn new() -> Result<Self> {
+    /// A key for an interrupt stays ours: Ctrl-C, or another one where a program understands Ctrl-C.
+    fn new(app: bool) -> Result<Self> {
         let before = tcgetattr(std::io::stdin())?;
         let mut raw = before.clone();
         raw.local_flags &= !(LocalFlags::ICANON | LocalFlags::ECHO | LocalFlags::IEXTEN);
         raw.input_flags &= !(InputFlags::ICRNL | InputFlags::IXON);
+        if app {
+            use SpecialCharacterIndices::{VINTR, VQUIT, VSUSP};
+            const NONE: u8 = nix::libc::_POSIX_VDISABLE;
+            for (key, byte) in [(VINTR, LEAVE), (VQUIT, NONE), (VSUSP, NONE)] {
+                raw.control_chars[key as usize] = byte;
+            }
+        }
         tcsetattr(std::io::stdin(), SetArg::TCSANOW, &raw)?;
         Ok(Self(before))
     }
