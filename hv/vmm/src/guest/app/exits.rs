@@ -51,7 +51,10 @@ fn load(request: &Request, seat: &Seat<'_>) -> Result<Vcpu, LoadError> {
         .map(|name| seat.file(name))
         .transpose()?;
     let size = request.memory(DEFAULT_MIB)?;
-    let heap = seat.promise(super::heap_size(size))?;
+    // Who reads the error knows of the memory that was asked for, not of what that costs us besides.
+    let heap = seat
+        .promise(super::heap_size(size))
+        .map_err(|_| LoadError::NoMemory(size))?;
     let space = new_space(seat.host, size)?;
     let ram = space.ram();
     let mut vcpu = seat.new_vcpu(&APP, &request.path, space, heap);
