@@ -2,9 +2,11 @@
 
 mod asid;
 mod bitmap;
-mod inject;
+mod engine;
+mod event;
 mod nmi;
 mod on;
+mod record;
 mod registers;
 mod run;
 mod switch;

@@ -1,13 +1,13 @@
-//! A virtual CPU on SVM, and its way into the guest and back.
+//! One virtual CPU on SVM, and its way into the guest and back.
 
 use super::asid::Asid;
 use super::bitmap::{self, MsrMap};
-use super::inject::Injected;
+use super::event::Injected;
 use super::nmi::Nmi;
 use super::vmcb::{
     Event, Intercept1, Intercept2, Intercept3, NestedControl, TlbControl, VirtualInterrupt, Vmcb,
 };
-use super::{on, switch};
+use super::{on, record, switch};
 use crate::extended_state::ExtendedState;
 use crate::holder::Holder;
 use crate::{cr, percpu, tsc};
@@ -130,17 +130,7 @@ impl SvmVcpu {
         let left = tsc::now();
         gprs[Gpr::Rax] = vmcb.save.rax;
         vmcb.set_clean();
-        record.exit_code = vmcb.control.exit_code;
-        record.exit_info_1 = vmcb.control.exit_info1;
-        record.exit_info_2 = vmcb.control.exit_info2;
-        record.exit_int_info = vmcb.control.exit_int_info.0;
-        record.rip = vmcb.save.rip;
-        record.next_rip = if self.features.contains(SvmEdx::NRIPS) {
-            vmcb.control.next_rip
-        } else {
-            let length = self.lengths.find(&vmcb.code_state());
-            vmcb.save.rip.wrapping_add(length.into())
-        };
+        record::read(vmcb, self.features, &self.lengths, record);
         Visit { entered, left }
     }
 

@@ -1,6 +1,8 @@
 //! The VMX engine. SDM 3C "Introduction to Virtual Machine Extensions" and the chapters after it.
 
+mod bitmap;
 mod capability;
+mod engine;
 mod event;
 mod host;
 mod on;
