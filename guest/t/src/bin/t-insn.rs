@@ -210,7 +210,7 @@ fn control_registers() {
     );
     machine::set_cr4(before);
     let shown = [Cr4::CR4_ENABLE_MACHINE_CHECK, Cr4::empty()].map(|machine_check| {
-        machine::set_cr4(before - Cr4::CR4_ENABLE_MACHINE_CHECK | machine_check);
+        machine::set_cr4((before - Cr4::CR4_ENABLE_MACHINE_CHECK) | machine_check);
         machine::cr4() & Cr4::CR4_ENABLE_MACHINE_CHECK == machine_check
     });
     check_eq!("CR4.MCE", shown, [true; 2]);
