@@ -201,20 +201,7 @@ fn control_registers() {
     let cr2: u64;
     execute!("mov {}, cr2", out(reg) cr2);
     check_eq!("CR2 over an exit", cr2, 0x1234_5678_9abc);
-    let before = machine::cr4();
-    machine::set_cr4(before | Cr4::CR4_ENABLE_GLOBAL_PAGES);
-    check_eq!(
-        "CR4.PGE",
-        machine::cr4(),
-        before | Cr4::CR4_ENABLE_GLOBAL_PAGES
-    );
-    machine::set_cr4(before);
-    let shown = [Cr4::CR4_ENABLE_MACHINE_CHECK, Cr4::empty()].map(|machine_check| {
-        machine::set_cr4((before - Cr4::CR4_ENABLE_MACHINE_CHECK) | machine_check);
-        machine::cr4() & Cr4::CR4_ENABLE_MACHINE_CHECK == machine_check
-    });
-    check_eq!("CR4.MCE", shown, [true; 2]);
-    machine::set_cr4(before);
+    extensions();
     cache_disable();
     lapic::enable();
     execute!("mov cr8, {}", in(reg) 5_u64);
@@ -234,6 +221,24 @@ fn control_registers() {
 #[repr(C, align(4096))]
 struct Page([u8; 4096]);
 static STACK: rt::Exclusive<Page> = rt::Exclusive::new(Page([0; 4096]));
+
+/// CR4.
+fn extensions() {
+    let before = machine::cr4();
+    machine::set_cr4(before | Cr4::CR4_ENABLE_GLOBAL_PAGES);
+    check_eq!(
+        "CR4.PGE",
+        machine::cr4(),
+        before | Cr4::CR4_ENABLE_GLOBAL_PAGES
+    );
+    machine::set_cr4(before);
+    let shown = [Cr4::CR4_ENABLE_MACHINE_CHECK, Cr4::empty()].map(|machine_check| {
+        machine::set_cr4((before - Cr4::CR4_ENABLE_MACHINE_CHECK) | machine_check);
+        machine::cr4() & Cr4::CR4_ENABLE_MACHINE_CHECK == machine_check
+    });
+    check_eq!("CR4.MCE", shown, [true; 2]);
+    machine::set_cr4(before);
+}
 
 /// What CR0 holds while CD is set, which a hypervisor need not give the processor.
 fn cache_disable() {
