@@ -23,7 +23,7 @@ use cmdline::{FaultTime, Options};
 use core::arch::global_asm;
 use cpu::apic::Apic;
 use cpu::cpuid::Features;
-use cpu::{apic, cpuid, cr, percpu, pic, pit, symbols, traps, tsc};
+use cpu::{apic, clock, cpuid, cr, percpu, pic, symbols, traps, tsc};
 use info::Info;
 use vmm::memory::Frames;
 
@@ -149,7 +149,7 @@ fn load_page_tables(
 fn timers(features: &Features, platform: &tables::Platform) -> Result<(), &'static str> {
     tables::mask_io_apics(platform);
     let mut local = Apic::enable(features)?;
-    let found = bench::waiting(|| pit::calibrate(&mut local))?;
+    let found = bench::waiting(|| clock::calibrate(&mut local, platform.pm_timer))?;
     tsc::set_hz(found.tsc_hz);
     apic::set_timer_hz(found.timer_hz);
     let mode = if local.is_x2apic() { "x2APIC" } else { "xAPIC" };
@@ -159,6 +159,12 @@ fn timers(features: &Features, platform: &tables::Platform) -> Result<(), &'stat
         ""
     };
     log::info!("local APIC {} in {mode} mode{timer}", local.id());
+    if found.against != clock::USUAL {
+        log::warn!(
+            "the 8254 does not count: clocks measured by {}",
+            found.against
+        );
+    }
     log::info!(
         "LAPIC timer {} Hz, TSC {} Hz, second measurement differs by {} ppm",
         found.timer_hz,

@@ -12,23 +12,24 @@ pub struct Platform {
     /// The APIC IDs of the CPUs; empty if the tables do not say.
     pub apic_ids: Vec<u32>,
     io_apics: Vec<u64>,
+    /// The port of the PM timer.
+    pub pm_timer: Option<u16>,
 }
 
-/// Reads the MADT. Without a usable one there is one CPU.
+/// Reads the MADT and the FADT. Without a usable MADT there is one CPU.
 pub fn read(info: &Info) -> Platform {
     let Some((root, is_xsdt)) = info.acpi_root() else {
         log::error!("ACPI: GRUB passed no valid RSDP; going on with one CPU");
         return Platform::default();
     };
-    match acpi::find_madt(&copy, root, is_xsdt) {
-        Ok(madt) => Platform {
-            apic_ids: madt.apic_ids,
-            io_apics: madt.io_apics,
-        },
-        Err(error) => {
-            log::error!("{error}; going on with one CPU");
-            Platform::default()
-        }
+    let madt = acpi::find_madt(&copy, root, is_xsdt).unwrap_or_else(|error| {
+        log::error!("{error}; going on with one CPU");
+        acpi::Madt::default()
+    });
+    Platform {
+        apic_ids: madt.apic_ids,
+        io_apics: madt.io_apics,
+        pm_timer: acpi::find_pm_timer(&copy, root, is_xsdt),
     }
 }
 

@@ -57,6 +57,17 @@ pub fn reader() -> CpuId<CpuIdReaderNative> {
     CpuId::new()
 }
 
+/// The processor's base frequency in whole MHz, at which the TSC runs or nearly so.
+///
+/// SDM 2A "CPUID", "Processor Frequency Information Leaf".
+#[must_use]
+pub fn base_hz() -> Option<u64> {
+    let mhz = reader()
+        .get_processor_frequency_info()?
+        .processor_base_frequency();
+    (mhz != 0).then_some(u64::from(mhz) * 1_000_000)
+}
+
 /// The TSC frequency that CPUID leaf 0x15 states, if it does.
 ///
 /// SDM 2A "CPUID", "Time Stamp Counter and Nominal Core Crystal Clock Information Leaf".

@@ -7,6 +7,7 @@
 extern crate alloc;
 
 pub mod apic;
+pub mod clock;
 pub mod cpuid;
 pub mod cr;
 mod extended_state;
@@ -17,7 +18,8 @@ mod page;
 pub mod percpu;
 pub mod phys;
 pub mod pic;
-pub mod pit;
+mod pit;
+mod pm_timer;
 pub mod report;
 pub mod rtc;
 pub mod svm;

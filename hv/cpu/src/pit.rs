@@ -1,6 +1,8 @@
 //! The 8254 timer, used once: to find out how fast the TSC and the LAPIC timer run.
 
-use crate::{apic::Apic, cpuid, tsc};
+use crate::apic::Apic;
+use crate::clock::Sample;
+use crate::tsc;
 use x86::io::{inb, outb};
 
 /// The 8254's input clock.
@@ -16,69 +18,8 @@ const COMMAND: u16 = 0x43;
 /// Bit 0 gate of channel 2, bit 1 speaker, bit 5 OUT of channel 2.
 const PORT_B: u16 = 0x61;
 
-/// Frequencies, and how far apart two measurements of them were.
-#[derive(Clone, Copy, Debug)]
-pub struct Calibration {
-    /// The TSC's.
-    pub tsc_hz: u64,
-    /// The LAPIC timer's.
-    pub timer_hz: u64,
-    /// The greater of the two differences between the first measurement and the second.
-    pub ppm: u64,
-}
-
-/// A measurement whose ends are known less sharply is repeated: an emulator's clock runs on while
-/// the emulator waits for its host.
-const GOOD_PPM: u64 = 300;
-const MOST_SAMPLES: usize = 24;
-
-/// One measurement.
-#[derive(Clone, Copy, Debug, Default)]
-struct Sample {
-    tsc_hz: u64,
-    timer_hz: u64,
-    /// How sharply its ends are known.
-    doubt_ppm: u64,
-}
-
-/// Measures both clocks against channel 2 until two measurements are good.
-///
-/// # Errors
-/// The line to print, when the 8254 does not count and CPUID does not say the TSC's frequency.
-pub fn calibrate(apic: &mut Apic) -> Result<Calibration, &'static str> {
-    let mut best = [Sample {
-        doubt_ppm: u64::MAX,
-        ..Sample::default()
-    }; 2];
-    for _ in 0..MOST_SAMPLES {
-        let Some(sample) = measure(apic) else {
-            return from_cpuid(apic).ok_or(
-                "the 8254 timer does not count, and CPUID leaf 0x15 does not say the TSC's frequency",
-            );
-        };
-        if sample.doubt_ppm < best[1].doubt_ppm {
-            best[1] = sample;
-            best.sort_unstable_by_key(|s| s.doubt_ppm);
-        }
-        if best[1].doubt_ppm <= GOOD_PPM {
-            break;
-        }
-    }
-    let [first, second] = best;
-    let ppm = ppm(first.tsc_hz, second.tsc_hz).max(ppm(first.timer_hz, second.timer_hz));
-    Ok(Calibration {
-        tsc_hz: first.tsc_hz,
-        timer_hz: first.timer_hz,
-        ppm,
-    })
-}
-
-fn ppm(a: u64, b: u64) -> u64 {
-    a.abs_diff(b) * 1_000_000 / a.max(1)
-}
-
-/// Lets channel 2 count down once.
-fn measure(apic: &mut Apic) -> Option<Sample> {
+/// Lets channel 2 count down once; `None` if it does not.
+pub(crate) fn measure(apic: &mut Apic) -> Option<Sample> {
     prepare();
     apic.counting(|ticks| {
         let (before, start) = (tsc::now(), open_gate(ticks));
@@ -93,13 +34,9 @@ fn measure(apic: &mut Apic) -> Option<Sample> {
         };
         (0..MOST_LOOKS).find(is_out)?;
         let passed = start.wrapping_sub(ticks());
-        let to_hz = |count: u64| count * PIT_HZ / u64::from(TICKS);
         let doubt = (opened - before) + (later - earlier);
-        Some(Sample {
-            tsc_hz: to_hz(later - before),
-            timer_hz: to_hz(passed.into()),
-            doubt_ppm: doubt * 1_000_000 / (later - before).max(1),
-        })
+        let counted = (u64::from(TICKS), PIT_HZ);
+        Some(Sample::new(later - before, passed, counted, doubt))
     })
 }
 
@@ -120,21 +57,4 @@ fn open_gate(ticks: &dyn Fn() -> u32) -> u32 {
     // SAFETY: as above.
     unsafe { outb(PORT_B, inb(PORT_B) & !3 | 1) }
     ticks()
-}
-
-fn from_cpuid(apic: &mut Apic) -> Option<Calibration> {
-    let tsc_hz = cpuid::tsc_hz()?;
-    let time = tsc_hz / 100;
-    let passed = apic.counting(|ticks| {
-        let (start, end) = (ticks(), tsc::now() + time);
-        while tsc::now() < end {
-            core::hint::spin_loop();
-        }
-        start.wrapping_sub(ticks())
-    });
-    Some(Calibration {
-        tsc_hz,
-        timer_hz: u64::from(passed) * 100,
-        ppm: 0,
-    })
 }

@@ -118,6 +118,9 @@ pub fn exception(frame: &Frame) -> ! {
         cpu.index()
     );
     error_code(frame);
+    if frame.vector == Vector::NMI.0.into() {
+        nmi_source();
+    }
     registers(frame);
     finish(frame.rip, frame.rbp)
 }
@@ -134,6 +137,18 @@ fn error_code(frame: &Frame) {
         vector if vector.has_error_code() => line!("nestling:   error code {error:#x}"),
         _ => {}
     }
+}
+
+/// What port 0x61 of a PC tells of an NMI.
+fn nmi_source() {
+    // SAFETY: reading port B changes nothing.
+    let status = unsafe { x86::io::inb(0x61) };
+    let source = match (status & 0x80 != 0, status & 0x40 != 0) {
+        (true, _) => "SERR#: memory parity, or a PCI system error",
+        (_, true) => "IOCHK#: an add-in card's error",
+        _ => "none that port 0x61 knows: an NMI button, QEMU's `nmi`, a management controller",
+    };
+    line!("nestling:   NMI source: {source}");
 }
 
 /// SDM 3A "Interrupt 14—Page-Fault Exception (#PF)".

@@ -1,6 +1,7 @@
-//! The ACPI tables that say which CPUs and I/O APICs the machine has.
+//! The ACPI tables that say which CPUs and I/O APICs the machine has, and where its PM timer is.
 //!
-//! Cited: ACPI Specification "Root System Description Table", "Multiple APIC Description Table".
+//! Cited: ACPI Specification "Root System Description Table", "Multiple APIC Description Table",
+//! "Fixed ACPI Description Table".
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -51,6 +52,39 @@ const LONGEST: usize = 1 << 20;
 
 /// Finds the MADT from the root table at `root`, whose entries are 64-bit in an XSDT.
 pub fn find_madt(read: Read<'_>, root: u64, is_xsdt: bool) -> Result<Madt, Error> {
+    let table = find(read, root, is_xsdt, b"APIC")?.ok_or(Error::NoMadt)?;
+    parse_madt(&table)
+}
+
+/// The port of the ACPI PM timer, from the FADT, if there is one.
+pub fn find_pm_timer(read: Read<'_>, root: u64, is_xsdt: bool) -> Option<u16> {
+    let table = find(read, root, is_xsdt, b"FACP").ok()??;
+    pm_timer(&table)
+}
+
+/// PM_TMR_BLK, or X_PM_TMR_BLK where it is in I/O space; PM_TMR_LEN is 4 where the timer is there.
+fn pm_timer(fadt: &[u8]) -> Option<u16> {
+    const SYSTEM_IO: u8 = 1;
+    if *fadt.get(91)? != 4 {
+        return None;
+    }
+    let extended = fadt
+        .get(208..220)
+        .filter(|address| address[0] == SYSTEM_IO)
+        .map(|address| le(&address[4..8]));
+    let port = extended
+        .filter(|&port| port != 0)
+        .or_else(|| fadt.get(76..80).map(le))?;
+    u16::try_from(port).ok().filter(|&port| port != 0)
+}
+
+/// Copies the table with this signature, if the root table has it.
+fn find(
+    read: Read<'_>,
+    root: u64,
+    is_xsdt: bool,
+    wanted: &[u8; 4],
+) -> Result<Option<Vec<u8>>, Error> {
     let (signature, width) = if is_xsdt { (b"XSDT", 8) } else { (b"RSDT", 4) };
     let table = load(read, root)?;
     if !table.starts_with(signature) {
@@ -62,11 +96,11 @@ pub fn find_madt(read: Read<'_>, root: u64, is_xsdt: bool) -> Result<Madt, Error
             .rev()
             .fold(0, |sum, &byte| sum << 8 | u64::from(byte));
         let mut name = [0; 4];
-        if read(at, &mut name) && &name == b"APIC" {
-            return parse_madt(&load(read, at)?);
+        if read(at, &mut name) && &name == wanted {
+            return load(read, at).map(Some);
         }
     }
-    Err(Error::NoMadt)
+    Ok(None)
 }
 
 /// Copies a table, whole, once its length and checksum are right.
@@ -225,6 +259,49 @@ mod tests {
         // A length of 0 must not loop for ever.
         let found = find(&xsdt, &table(b"APIC", &[0; 12]), true);
         assert_eq!(found, Err(Error::Entry(44)));
+    }
+
+    #[test]
+    fn the_pm_timer_is_where_the_fadt_says() {
+        let mut fadt = vec![0; 244];
+        assert_eq!(pm_timer(&fadt), None, "no length");
+        fadt[91] = 4;
+        assert_eq!(pm_timer(&fadt), None, "no address");
+        fadt[76..78].copy_from_slice(&[0x08, 0x06]);
+        assert_eq!(pm_timer(&fadt), Some(0x608));
+        fadt[208] = 1;
+        assert_eq!(pm_timer(&fadt), Some(0x608), "the extended address is 0");
+        fadt[212..214].copy_from_slice(&[0x08, 0x18]);
+        assert_eq!(pm_timer(&fadt), Some(0x1808));
+        fadt[208] = 0;
+        assert_eq!(
+            pm_timer(&fadt),
+            Some(0x608),
+            "the extended one is in memory"
+        );
+        fadt[78] = 1;
+        assert_eq!(pm_timer(&fadt), None, "no port");
+        assert!((0..=244).all(|length| pm_timer(&vec![4; length]).is_none_or(|p| p == 0x404)));
+    }
+
+    #[test]
+    fn the_pm_timer_is_found_from_the_root() {
+        let mut body = vec![0; 80];
+        body[91 - HEADER] = 4;
+        body[77 - HEADER] = 6;
+        let fadt = table(b"FACP", &body);
+        let xsdt = table(b"XSDT", &MADT_AT.to_le_bytes());
+        let read = |at: u64, out: &mut [u8]| {
+            let (table, at) = if at < MADT_AT {
+                (&xsdt, at - 0x100)
+            } else {
+                (&fadt, at - MADT_AT)
+            };
+            let bytes = table.get(at as usize..).and_then(|t| t.get(..out.len()));
+            bytes.map(|bytes| out.copy_from_slice(bytes)).is_some()
+        };
+        assert_eq!(find_pm_timer(&read, 0x100, true), Some(0x600));
+        assert_eq!(find_madt(&read, 0x100, true), Err(Error::NoMadt));
     }
 
     #[test]
