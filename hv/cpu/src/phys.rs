@@ -18,7 +18,8 @@ static RANGES: Once<Box<[Range<u64>]>> = Once::new();
 ///
 /// # Safety
 /// All of it is RAM, mapped identically and writable, and no Rust object lives in it, nor anything that
-/// the processor relies on for the hypervisor's own sake.
+/// the processor relies on for the hypervisor's own sake. What the frame allocator gives away for the heap later
+/// is not vmm's to touch any more.
 pub unsafe fn register(ranges: impl Iterator<Item = Range<u64>>) {
     RANGES.call_once(|| ranges.collect());
 }
@@ -31,13 +32,13 @@ pub struct Phys;
 #[inline]
 fn pointer(at: Hpa, length: u64) -> *mut u8 {
     let end = at.0.checked_add(length);
-    let known = |ranges: &Box<[Range<u64>]>| {
+    let known = |ranges: &[Range<u64>]| {
         ranges
             .iter()
             .any(|r| r.start <= at.0 && end.is_some_and(|end| end <= r.end))
     };
     assert!(
-        RANGES.get().is_some_and(known),
+        RANGES.get().is_some_and(|ranges| known(ranges)),
         "host-physical {at}, {length} bytes: not guest or table memory"
     );
     at.0 as *mut u8
