@@ -113,6 +113,18 @@ impl Mode {
         }
     }
 
+    /// The crate's `enable` leaves LINT0 and LINT1 unmasked with vector 0.
+    ///
+    /// # Safety
+    /// The APIC is in this mode.
+    unsafe fn set_pins(self) {
+        // SAFETY: by the caller; an NMI has a handler.
+        unsafe {
+            self.write(Register::LVT_LINT0, Lvt::MASKED.bits());
+            self.write(Register::LVT_LINT1, LVT_NMI);
+        }
+    }
+
     /// Ends what firmware left in service, and lets every priority through.
     /// SDM 3A "Interrupt, Task, and Processor Priority".
     ///
@@ -185,11 +197,9 @@ impl Apic {
             registers.enable_timer();
         }
         let mode = Mode::current().ok_or("the local APIC cannot be switched on")?;
-        // SAFETY: this CPU's own APIC, with interrupts disabled. The crate's `enable` leaves LINT0
-        // and LINT1 unmasked with vector 0.
+        // SAFETY: this CPU's own APIC, with interrupts disabled.
         unsafe {
-            mode.write(Register::LVT_LINT0, Lvt::MASKED.bits());
-            mode.write(Register::LVT_LINT1, LVT_NMI);
+            mode.set_pins();
             mode.forget_interrupts();
         }
         let apic = Self {
