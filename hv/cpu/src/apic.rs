@@ -155,6 +155,13 @@ pub fn send_nmi(id: u32) {
     }
 }
 
+/// In xAPIC mode the timer's mode is written to memory, and a deadline, which is an MSR, must not
+/// overtake it. SDM 3A "TSC-Deadline Mode".
+fn order_timer_mode() {
+    // SAFETY: the fence changes nothing.
+    unsafe { asm!("mfence", options(nostack, preserves_flags)) }
+}
+
 /// The local APIC of the CPU that made it.
 #[derive(Debug)]
 pub struct Apic {
@@ -202,22 +209,12 @@ impl Apic {
             mode.set_pins();
             mode.forget_interrupts();
         }
-        let apic = Self {
+        order_timer_mode();
+        Ok(Self {
             registers,
             mode,
             deadline: features.tsc_deadline,
-        };
-        apic.order_timer_mode();
-        Ok(apic)
-    }
-
-    /// In xAPIC mode the timer's mode is written to memory, and a deadline, which is an MSR, must not
-    /// overtake it. SDM 3A "TSC-Deadline Mode".
-    fn order_timer_mode(&self) {
-        if self.deadline {
-            // SAFETY: the fence changes nothing.
-            unsafe { asm!("mfence", options(nostack, preserves_flags)) }
-        }
+        })
     }
 
     /// This CPU's APIC ID.
@@ -342,7 +339,7 @@ impl Apic {
             }
             self.registers.enable_timer();
         }
-        self.order_timer_mode();
+        order_timer_mode();
         result
     }
 }
