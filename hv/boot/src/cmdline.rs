@@ -39,6 +39,8 @@ pub enum Fault {
     Panic,
     /// Recursion without end.
     Stack,
+    /// The 8259s' spurious interrupts, which are no fault: everything goes on.
+    Spurious,
 }
 
 /// When it is made.
@@ -76,7 +78,7 @@ pub struct Options {
     pub stdin: bool,
     /// `bench`.
     pub bench: bool,
-    /// `fault=ud|pf|df|gp|panic|stack[,late]`.
+    /// `fault=ud|pf|df|gp|panic|stack|spurious[,late]`.
     pub fault: Option<(Fault, FaultTime)>,
 }
 
@@ -148,13 +150,14 @@ impl Options {
     }
 }
 
-const FAULTS: [(&str, Fault); 6] = [
+const FAULTS: [(&str, Fault); 7] = [
     ("ud", Fault::InvalidOpcode),
     ("pf", Fault::Page),
     ("df", Fault::Double),
     ("gp", Fault::Protection),
     ("panic", Fault::Panic),
     ("stack", Fault::Stack),
+    ("spurious", Fault::Spurious),
 ];
 
 fn choose<T: Copy>(value: &str, choices: &[(&str, T)]) -> Option<T> {

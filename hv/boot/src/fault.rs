@@ -3,6 +3,7 @@
 use crate::cmdline::{Fault, FaultTime};
 use core::arch::asm;
 use core::hint::black_box;
+use cpu::pic;
 use spin::Once;
 
 static ASKED: Once<(Fault, FaultTime)> = Once::new();
@@ -14,7 +15,7 @@ pub fn init(asked: Option<(Fault, FaultTime)>) {
     }
 }
 
-/// Makes the fault that is asked for, if this is its time; does not return then.
+/// Makes the fault that is asked for, if this is its time; a real fault does not return.
 pub fn make(now: FaultTime) {
     if let Some(&(fault, time)) = ASKED.get()
         && time == now
@@ -26,7 +27,7 @@ pub fn make(now: FaultTime) {
 #[inline(never)]
 fn make_now(fault: Fault) {
     log::info!("making a fault on purpose: {fault:?}");
-    // SAFETY: each ends in the exception report, which does not return.
+    // SAFETY: each ends in the exception report, which does not return, or in a handler that keeps all registers.
     unsafe {
         match fault {
             Fault::InvalidOpcode => asm!("ud2"),
@@ -37,6 +38,12 @@ fn make_now(fault: Fault) {
             Fault::Panic => panic!("asked for on the command line"),
             Fault::Stack => {
                 overflow(0);
+            }
+            // Their vectors without a request: nothing is in service.
+            Fault::Spurious => {
+                asm!("int 0x27", "int 0x2f", "int 0x2f");
+                let [irq_7, irq_15] = pic::spurious();
+                log::info!("spurious interrupts: IRQ 7 {irq_7}, IRQ 15 {irq_15}");
             }
         }
     }

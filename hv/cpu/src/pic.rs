@@ -1,5 +1,6 @@
 //! The two 8259 interrupt controllers: remapped, masked, and their spurious interrupts told apart.
 
+use core::sync::atomic::{AtomicU32, Ordering};
 use x86::io::{inb, outb};
 
 /// The vector of IRQ 0; IRQ 15 is at `FIRST + 15`.
@@ -10,6 +11,9 @@ const SLAVE: u16 = 0xa0;
 const EOI: u8 = 0x20;
 /// OCW3: the next read of the command port gives the in-service register.
 const READ_ISR: u8 = 0x0b;
+
+/// How many spurious interrupts came on IRQ 7 and on IRQ 15.
+static SPURIOUS: [AtomicU32; 2] = [const { AtomicU32::new(0) }; 2];
 
 /// Moves IRQ 0..15 to vectors 0x20..0x2f, out of the exceptions' way, and masks them all.
 pub fn init() {
@@ -38,6 +42,9 @@ pub fn acknowledge(vector: u8) {
         (SLAVE, irq - 8)
     };
     let spurious = line == 7 && in_service(port) & 0x80 == 0;
+    if spurious {
+        SPURIOUS[usize::from(irq / 8)].fetch_add(1, Ordering::Relaxed);
+    }
     // SAFETY: an EOI for an interrupt that was delivered; the slave's spurious one went through
     // the master's line 2, which was really in service.
     unsafe {
@@ -48,6 +55,13 @@ pub fn acknowledge(vector: u8) {
             outb(MASTER, EOI);
         }
     }
+}
+
+/// How many spurious interrupts came on IRQ 7 and on IRQ 15.
+pub fn spurious() -> [u32; 2] {
+    SPURIOUS
+        .each_ref()
+        .map(|count| count.load(Ordering::Relaxed))
 }
 
 fn in_service(port: u16) -> u8 {
