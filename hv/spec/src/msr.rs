@@ -225,6 +225,28 @@ register! {
     }
 }
 
+impl FeatureControl {
+    /// Firmware has locked VMX outside SMX operation out, until the next reset.
+    #[must_use]
+    pub const fn locks_vmx_out(self) -> bool {
+        self.contains(Self::LOCK) && !self.contains(Self::VMX_OUTSIDE_SMX)
+    }
+
+    /// What lets VMXON in, for a register that is not locked.
+    #[must_use]
+    pub const fn with_vmx(self) -> Self {
+        self.union(Self::LOCK).union(Self::VMX_OUTSIDE_SMX)
+    }
+}
+
+impl VmCr {
+    /// Firmware has disabled SVM, and only it, or SVM's key, can enable it again.
+    #[must_use]
+    pub const fn locks_svm_out(self) -> bool {
+        self.contains(Self::SVMDIS) && self.contains(Self::LOCK)
+    }
+}
+
 impl ApicBase {
     /// The bits of the physical address.
     pub const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
@@ -245,6 +267,42 @@ impl Msr {
             0..=0x1fff => Some(self.0 as usize),
             0xc000_0000..=0xc000_1fff => Some(8192 + (self.0 & 0x1fff) as usize),
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values as firmware leaves them: nothing, VMX off, VMX in SMX only, VMX on.
+    #[test]
+    fn vmx_is_locked_out_by_the_lock_without_its_bit() {
+        for (value, out) in [
+            (0, false),
+            (1, true),
+            (3, true),
+            (4, false),
+            (5, false),
+            (7, false),
+        ] {
+            let register = FeatureControl::from_bits_retain(value);
+            assert_eq!(register.locks_vmx_out(), out, "{value:#x}");
+            assert_eq!(register.with_vmx().bits(), value | 5);
+        }
+    }
+
+    #[test]
+    fn svm_is_locked_out_by_both_bits() {
+        for (value, out) in [
+            (0, false),
+            (8, false),
+            (0x10, false),
+            (0x18, true),
+            (0x1f, true),
+        ] {
+            let register = VmCr::from_bits_retain(value);
+            assert_eq!(register.locks_svm_out(), out, "{value:#x}");
         }
     }
 }

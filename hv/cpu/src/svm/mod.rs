@@ -98,7 +98,7 @@ impl Svm {
         let found = __cpuid(leaf::SVM);
         let features = SvmEdx::from_bits_retain(found.edx);
         let vm_cr = VmCr::from_bits_retain(msr::read(Msr::AMD_VM_CR.0));
-        if vm_cr.contains(VmCr::SVMDIS | VmCr::LOCK) {
+        if vm_cr.locks_svm_out() {
             let key = features.contains(SvmEdx::SVM_LOCK);
             return Err(Error::Disabled { key });
         }

@@ -40,20 +40,18 @@ pub(super) fn enable(capability: &Capability) -> Result<(), Error> {
 fn allow() -> Result<(), Error> {
     let value = feature_control();
     if !value.contains(FeatureControl::LOCK) {
-        let wanted = value | FeatureControl::LOCK | FeatureControl::VMX_OUTSIDE_SMX;
         // SAFETY: an unlocked IA32_FEATURE_CONTROL takes the bit of every feature that there is.
-        unsafe { msr::write(Msr::IA32_FEATURE_CONTROL.0, wanted.bits()) }
+        unsafe { msr::write(Msr::IA32_FEATURE_CONTROL.0, value.with_vmx().bits()) }
     }
     check_allowed()
 }
 
 /// Whether firmware has locked VMX out.
 pub(super) fn check_allowed() -> Result<(), Error> {
-    let value = feature_control();
-    if value.contains(FeatureControl::LOCK) && !value.contains(FeatureControl::VMX_OUTSIDE_SMX) {
-        return Err(Error::Disabled);
+    match feature_control().locks_vmx_out() {
+        true => Err(Error::Disabled),
+        false => Ok(()),
     }
-    Ok(())
 }
 
 fn feature_control() -> FeatureControl {
