@@ -149,7 +149,7 @@ pub(super) fn conclude(c: &mut Call<'_>, why: Break) -> Outcome {
         Break::Exit(status) => Outcome::Exit(status),
         Break::Kill(signal) => Outcome::Kill(signal),
         Break::Block(deadline) => match c.look_outside() {
-            Ok(()) => Outcome::Block(earlier(deadline, time::next(c.process))),
+            Ok(()) => Outcome::Block(earlier(deadline, time::next_waiting(c))),
             Err(why) => conclude(c, why),
         },
         Break::Again => {
@@ -226,10 +226,6 @@ pub(super) fn rt_sigaction(c: &mut Call<'_>) -> Answer {
             restorer: u64_at(&bytes, 16),
             mask: u64_at(&bytes, 24),
         };
-        // What is ignored from now on does not wait any longer.
-        if matches!(c.process.disposition(signal), Disposition::Ignore) {
-            c.thread.pending &= !signal.bit();
-        }
     }
     if old != 0 {
         let record: [u8; 32] = Record::new()
@@ -240,7 +236,20 @@ pub(super) fn rt_sigaction(c: &mut Call<'_>) -> Answer {
             .done();
         c.process.memory.write(old, &record)?;
     }
-    Ok(0)
+    match new {
+        0 => Ok(0),
+        _ => drop_ignored(c, signal),
+    }
+}
+
+/// What is ignored from now on does not wait any longer, and its timer goes on.
+fn drop_ignored(c: &mut Call<'_>, signal: Signal) -> Answer {
+    let ignored = matches!(c.process.disposition(signal), Disposition::Ignore);
+    if !ignored || c.thread.pending & signal.bit() == 0 {
+        return Ok(0);
+    }
+    c.thread.pending &= !signal.bit();
+    Err(Break::Done(0))
 }
 
 pub(super) fn rt_sigprocmask(c: &mut Call<'_>) -> Answer {
@@ -305,7 +314,8 @@ pub(super) fn rt_sigtimedwait(c: &mut Call<'_>) -> Answer {
         let cause = Cause::sent(Signal(place as u8 + 1), code);
         c.process.memory.write(info, &cause.info())?;
     }
-    Ok(place as u64 + 1)
+    // Its timer goes on.
+    Err(Break::Done(place as u64 + 1))
 }
 
 /// Only a frame that a handler was called with leads here sensibly; what it holds decides everything.

@@ -104,13 +104,15 @@ pub struct Process {
     pub timers: [Timer; 3],
 }
 
-/// An interval timer, in ticks of the time-stamp counter.
+/// An interval timer, in ticks of the time-stamp counter: all that pass, or those while the process executes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Timer {
     /// When it expires.
     pub next: Option<u64>,
     /// How long after that again; 0 for never.
     pub interval: u64,
+    /// It has expired, and goes on when its signal is taken.
+    pub expired: bool,
 }
 
 impl Process {

@@ -1,14 +1,15 @@
 //! Clocks and sleeping.
 
 use super::call::{Answer, Break, Call, SECOND, ticks};
+use super::kernel::Kernel;
 use super::record::{Record, u64_at};
 use super::signals::Signal;
-use super::state::{Process, Timer};
+use super::state::{Process, Thread, Timer};
 use crate::errno::Errno;
 use linux_raw_sys::general::{
     __NR_clock_nanosleep, __NR_nanosleep, CLOCK_BOOTTIME, CLOCK_MONOTONIC, CLOCK_MONOTONIC_COARSE,
     CLOCK_MONOTONIC_RAW, CLOCK_PROCESS_CPUTIME_ID, CLOCK_REALTIME, CLOCK_REALTIME_COARSE,
-    CLOCK_TAI, CLOCK_THREAD_CPUTIME_ID, TIMER_ABSTIME,
+    CLOCK_TAI, CLOCK_THREAD_CPUTIME_ID, ITIMER_REAL, TIMER_ABSTIME,
 };
 
 /// A `struct timespec` (or timeval, with another unit) as it is given out.
@@ -109,25 +110,77 @@ pub(super) fn times(c: &mut Call<'_>) -> Answer {
     Ok(c.uptime() / tick)
 }
 
-/// What an interval timer sends, by ITIMER_* number. A process has its virtual CPU to itself: all count the same.
+/// What an interval timer sends, by ITIMER_* number.
 const TIMER_SIGNALS: [Signal; 3] = [Signal::ALRM, Signal::VTALRM, Signal::PROF];
 const MICROSECOND: u64 = 1000;
+/// A periodic timer that is armed again leaves the program at least this long, in nanoseconds: else a period
+/// shorter than calling a handler takes would keep it from ever executing an instruction.
+const SHORTEST_WAIT: u64 = 100 * MICROSECOND;
 
-/// When the next of the process's timers expires.
-pub fn next(process: &Process) -> Option<u64> {
-    process.timers.iter().filter_map(|timer| timer.next).min()
+/// The clock that a timer counts by, in ticks: that of the machine, or how long the process has executed.
+fn timer_clock(kernel: &dyn Kernel, index: usize) -> u64 {
+    match index as u32 {
+        ITIMER_REAL => kernel.now(),
+        _ => kernel.run_time(),
+    }
+}
+
+/// When the next of the process's timers expires if it executes from now on.
+pub fn next(process: &mut Process, thread: &Thread, kernel: &dyn Kernel) -> Option<u64> {
+    rearm(process, thread, kernel);
+    let (now, timers) = (kernel.now(), process.timers.iter().enumerate());
+    timers
+        .filter_map(|(index, timer)| {
+            let left = timer.armed()?.saturating_sub(timer_clock(kernel, index));
+            Some(now.saturating_add(left))
+        })
+        .min()
+}
+
+/// When the next of its timers expires while it waits: then it does not execute.
+pub(super) fn next_waiting(c: &mut Call<'_>) -> Option<u64> {
+    rearm(c.process, c.thread, c.kernel);
+    c.process.timers[ITIMER_REAL as usize].armed()
+}
+
+/// Arms the periodic timers again whose signal has been taken.
+fn rearm(process: &mut Process, thread: &Thread, kernel: &dyn Kernel) {
+    let wait = ticks(SHORTEST_WAIT, kernel.tsc_hz());
+    for (index, timer) in process.timers.iter_mut().enumerate() {
+        if timer.expired && thread.pending & TIMER_SIGNALS[index].bit() == 0 {
+            timer.go_on(timer_clock(kernel, index).saturating_add(wait));
+        }
+    }
+}
+
+impl Timer {
+    /// When it expires, unless its signal still waits to be taken.
+    fn armed(&self) -> Option<u64> {
+        self.next.filter(|_| !self.expired)
+    }
+
+    /// Expires next when one of its periods ends, not before `earliest`.
+    fn go_on(&mut self, earliest: u64) {
+        let periods = |next| earliest.saturating_sub(next).div_ceil(self.interval.max(1));
+        self.next = self
+            .next
+            .map(|next| next.saturating_add(self.interval.saturating_mul(periods(next).max(1))));
+        self.expired = false;
+    }
 }
 
 /// Sends the signals of the timers whose time has come.
 pub(super) fn expire(c: &mut Call<'_>) -> Result<(), Break> {
-    let now = c.kernel.now();
+    rearm(c.process, c.thread, c.kernel);
     let mut result = Ok(());
     for (index, signal) in TIMER_SIGNALS.into_iter().enumerate() {
+        let now = timer_clock(c.kernel, index);
         let timer = &mut c.process.timers[index];
-        if timer.next.is_none_or(|next| now < next) {
+        if timer.armed().is_none_or(|next| now < next) {
             continue;
         }
-        timer.next = (timer.interval != 0).then(|| now.saturating_add(timer.interval));
+        timer.expired = timer.interval != 0;
+        timer.next = timer.next.filter(|_| timer.expired);
         match c.raise(signal) {
             Err(Break::Interrupted) => result = Err(Break::Interrupted),
             other => other?,
@@ -137,15 +190,17 @@ pub(super) fn expire(c: &mut Call<'_>) -> Result<(), Break> {
 }
 
 /// A timer as `struct itimerval`.
-fn timer_record(c: &Call<'_>, timer: Timer) -> [u8; 32] {
-    let (now, hz) = (c.kernel.now(), c.kernel.tsc_hz());
+fn timer_record(c: &mut Call<'_>, index: usize) -> [u8; 32] {
+    rearm(c.process, c.thread, c.kernel);
+    let (now, hz) = (timer_clock(c.kernel, index), c.kernel.tsc_hz());
+    let timer = c.process.timers[index];
     let part = |ticks| {
         let ns = super::call::nanoseconds(ticks, hz);
         (ns / SECOND, ns % SECOND / MICROSECOND)
     };
     let interval = part(timer.interval);
     // Less than a microsecond is left, but it has not expired.
-    let left = match timer.next.map(|next| part(next.saturating_sub(now))) {
+    let left = match timer.armed().map(|next| part(next.saturating_sub(now))) {
         None => (0, 0),
         Some((0, 0)) => (0, 1),
         Some(left) => left,
@@ -154,13 +209,18 @@ fn timer_record(c: &Call<'_>, timer: Timer) -> [u8; 32] {
     record.u64(left.0).u64(left.1).done()
 }
 
-fn timer(c: &Call<'_>) -> Result<Timer, Errno> {
-    let timer = c.process.timers.get(c.args[0] as u32 as usize);
-    timer.copied().ok_or(Errno::EINVAL)
+/// Which timer the first argument means.
+fn timer(c: &Call<'_>) -> Result<usize, Errno> {
+    let index = c.uint(0) as usize;
+    match index < TIMER_SIGNALS.len() {
+        true => Ok(index),
+        false => Err(Errno::EINVAL),
+    }
 }
 
 pub(super) fn getitimer(c: &mut Call<'_>) -> Answer {
-    let record = timer_record(c, timer(c)?);
+    let index = timer(c)?;
+    let record = timer_record(c, index);
     c.process.memory.write(c.args[1], &record)?;
     Ok(0)
 }
@@ -178,23 +238,27 @@ fn timeval(bytes: &[u8], at: usize) -> Result<u64, Errno> {
 
 impl Call<'_> {
     fn set_timer(&mut self, index: usize, first: u64, interval: u64) {
-        let (now, hz) = (self.kernel.now(), self.kernel.tsc_hz());
+        let (now, hz) = (timer_clock(self.kernel, index), self.kernel.tsc_hz());
         let next = (first != 0).then(|| now.saturating_add(ticks(first, hz)));
         let interval = ticks(interval, hz);
-        self.process.timers[index] = Timer { next, interval };
+        self.process.timers[index] = Timer {
+            next,
+            interval,
+            expired: false,
+        };
     }
 }
 
 pub(super) fn setitimer(c: &mut Call<'_>) -> Answer {
     let [_, new, old, ..] = c.args;
-    let before = timer(c)?;
+    let index = timer(c)?;
     let bytes: [u8; 32] = match new {
         0 => [0; 32],
         at => c.process.memory.read_array(at)?,
     };
     let (interval, first) = (timeval(&bytes, 0)?, timeval(&bytes, 16)?);
-    let record = timer_record(c, before);
-    c.set_timer(c.args[0] as u32 as usize, first, interval);
+    let record = timer_record(c, index);
+    c.set_timer(index, first, interval);
     if old != 0 {
         c.process.memory.write(old, &record)?;
     }
@@ -203,7 +267,7 @@ pub(super) fn setitimer(c: &mut Call<'_>) -> Answer {
 
 pub(super) fn alarm(c: &mut Call<'_>) -> Answer {
     let now = c.kernel.now();
-    let left = c.process.timers[0].next.map_or(0, |next| {
+    let left = c.process.timers[0].armed().map_or(0, |next| {
         let ns = super::call::nanoseconds(next.saturating_sub(now), c.kernel.tsc_hz());
         // Linux rounds, but not down to nothing.
         ((ns + SECOND / 2) / SECOND).max(1)

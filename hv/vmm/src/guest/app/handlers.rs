@@ -171,7 +171,8 @@ fn leave(v: &mut Vcpu, registers: &Registers) {
 
 /// Tells the loop when the program's next timer expires.
 fn set_alarm(v: &mut Vcpu) {
-    let next = app(&v.guest).next_timer();
+    let (outside, guest) = Outside::of(v);
+    let next = app(guest).next_timer(&outside);
     v.alarm = next;
     v.lapic.touch();
 }

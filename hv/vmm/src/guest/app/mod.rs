@@ -271,10 +271,9 @@ impl App {
         signal::is_handled(&self.process, &self.thread, signal)
     }
 
-    /// The time-stamp counter at which its next timer expires.
-    #[must_use]
-    pub fn next_timer(&self) -> Option<u64> {
-        time::next(&self.process)
+    /// The time-stamp counter at which its next timer expires if it executes until then.
+    pub fn next_timer(&mut self, kernel: &dyn Kernel) -> Option<u64> {
+        time::next(&mut self.process, &self.thread, kernel)
     }
 
     /// Whether the CPU must forget its translations (reload CR3) before the program goes on.

@@ -54,3 +54,70 @@ fn sleeping_blocks_until_its_time() {
     let bad = f.words(&[0, 1_000_000_000]);
     f.error(__NR_nanosleep, &[bad], Errno::EINVAL);
 }
+
+/// Has a timer expire after `value`, and then every `interval` microseconds; a tick is a millisecond.
+fn set_timer(f: &mut Fixture, which: u32, interval: u64, value: u64) {
+    let new = f.words(&[0, interval, 0, value]);
+    let set = f.outcome(__NR_setitimer, &[which.into(), new, 0]);
+    assert_eq!(set, Outcome::Signals(0));
+}
+
+/// When a timer expires next: asked when handlers have been called.
+fn next(f: &mut Fixture) -> Option<u64> {
+    super::super::time::next(&mut f.process, &f.thread, &f.kernel)
+}
+
+/// Whether a timer's signal comes at this time, to who waits.
+fn comes(f: &mut Fixture, signal: u32, now: u64) -> bool {
+    f.kernel.now = now;
+    f.outcome(__NR_pause, &[]);
+    let came = core::mem::take(&mut f.thread.pending) & (1 << (signal - 1)) != 0;
+    next(f);
+    came
+}
+
+fn handle(f: &mut Fixture, signal: u32) {
+    let action = f.words(&[0x1000, 0, 0, 0]);
+    assert_eq!(f.call(__NR_rt_sigaction, &[signal.into(), action, 0, 8]), 0);
+}
+
+#[test]
+fn a_periodic_timer_keeps_its_pace() {
+    let mut f = Fixture::new();
+    handle(&mut f, SIGALRM);
+    set_timer(&mut f, ITIMER_REAL, 10_000, 10_000);
+    let late = [13, 19, 20, 39, 40].map(|now| comes(&mut f, SIGALRM, now));
+    assert_eq!(late, [true, false, true, true, true]);
+}
+
+#[test]
+fn a_timer_whose_signal_waits_does_not_expire_again() {
+    let mut f = Fixture::new();
+    handle(&mut f, SIGALRM);
+    let set = f.words(&[1 << (SIGALRM - 1)]);
+    assert_eq!(f.call(__NR_rt_sigprocmask, &[0, set, 0, 8]), 0);
+    set_timer(&mut f, ITIMER_REAL, 1, 1);
+    f.kernel.now = 5;
+    assert_eq!(f.outcome(__NR_pause, &[]), Outcome::Block(None));
+    let set = f.words(&[1 << (SIGALRM - 1)]);
+    let taken = f.outcome(__NR_rt_sigtimedwait, &[set, 0, 0, 8]);
+    assert_eq!(taken, Outcome::Signals(SIGALRM.into()));
+    let Outcome::Block(Some(next)) = f.outcome(__NR_pause, &[]) else {
+        panic!("the timer goes on when its signal was taken");
+    };
+    assert!(next > 5);
+}
+
+#[test]
+fn a_timer_of_cpu_time_stands_still_while_its_process_waits() {
+    let mut f = Fixture::new();
+    handle(&mut f, SIGVTALRM);
+    set_timer(&mut f, ITIMER_VIRTUAL, 0, 10_000);
+    f.kernel.now = 50;
+    assert_eq!(f.outcome(__NR_pause, &[]), Outcome::Block(None));
+    f.kernel.run_time = 4;
+    let running = next(&mut f);
+    assert_eq!(running, Some(56));
+    f.kernel.run_time = 10;
+    assert!(comes(&mut f, SIGVTALRM, 50));
+}
