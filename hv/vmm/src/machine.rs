@@ -231,7 +231,8 @@ pub trait Engine: Send {
     fn interruptibility(&self) -> Interruptibility;
     /// Changes it.
     fn set_interruptibility(&mut self, state: Interruptibility);
-    /// Delivers the event at the next VM entry. Replaces one that was to be delivered.
+    /// Delivers the event at the next VM entry. Replaces one that was to be delivered. In real mode it has no
+    /// error code.
     fn inject(&mut self, event: Event);
     /// An event is to be delivered at the next VM entry already.
     fn is_injecting(&self) -> bool;

@@ -209,7 +209,6 @@ pub fn single_step(engine: &mut dyn Engine) {
 
 /// Delivers an event. When the exit came while another exception was being delivered, the two
 /// may make a double fault, or a triple one (SDM 3A "Interrupt 8—Double Fault Exception (#DF)").
-/// In real mode there are no error codes.
 fn inject(v: &mut Vcpu, exit: &Exit, event: Event) -> Option<Pause> {
     let first = exit
         .vectoring
@@ -219,26 +218,23 @@ fn inject(v: &mut Vcpu, exit: &Exit, event: Event) -> Option<Pause> {
         Some(Combination::DoubleFault) => Event::exception(Vector::DF.0, Some(0)),
         Some(Combination::Shutdown) => return Some(Pause::Stopped(Stop::TripleFault)),
     };
-    let protected = v.engine.reg(Reg::Cr0) & Cr0::PE.bits() != 0;
-    deliver(
-        v,
-        Event {
-            error_code: combined.error_code.filter(|_| protected),
-            ..combined
-        },
-    );
+    deliver(v, combined);
     None
 }
 
 /// Delivers an event. A fault pushes an image of RFLAGS in which RF is set, so that its instruction meets no
 /// breakpoint again (SDM 3B "Instruction-Breakpoint Exception Condition"). Injection pushes RFLAGS as it is
-/// (SDM 3C "Details of Vectored-Event Injection").
+/// (SDM 3C "Details of Vectored-Event Injection"). In real mode there are no error codes, and VM entry refuses them.
 fn deliver(v: &mut Vcpu, event: Event) {
     if event.kind == EventType::HardwareException && Vector(event.vector).is_fault() {
         let flags = v.engine.reg(Reg::Rflags);
         v.engine.set_reg(Reg::Rflags, flags | Rflags::RF.bits());
     }
-    v.engine.inject(event);
+    let protected = v.engine.reg(Reg::Cr0) & Cr0::PE.bits() != 0;
+    v.engine.inject(Event {
+        error_code: event.error_code.filter(|_| protected),
+        ..event
+    });
 }
 
 #[cfg(test)]

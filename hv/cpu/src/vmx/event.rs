@@ -2,7 +2,7 @@
 
 use super::run::VmxVcpu;
 use core::arch::asm;
-use spec::control_registers::{Cr0, Rflags};
+use spec::control_registers::Rflags;
 use spec::exception::Vector;
 use spec::vmx::controls::{Pinbased, Primary};
 use spec::vmx::exit::{
@@ -17,15 +17,11 @@ impl VmxVcpu {
     /// SDM 3C "VM-Entry Controls for Event Injection".
     pub(super) fn write_event(&mut self, event: Event) {
         let kind = InterruptionType(event.kind as u8);
-        // In real mode no exception pushes an error code, and VM entry refuses one.
-        let error_code = event
-            .error_code
-            .filter(|_| self.cr0_read_shadow & Cr0::PE.bits() != 0);
         let information =
-            InterruptionInformation::new(Vector(event.vector), kind, error_code.is_some());
+            InterruptionInformation::new(Vector(event.vector), kind, event.error_code.is_some());
         let vmcs = self.vmcs.current_mut();
         vmcs.write(ENTRY_INTERRUPTION_INFORMATION, information.0);
-        if let Some(code) = error_code {
+        if let Some(code) = event.error_code {
             vmcs.write(ENTRY_EXCEPTION_ERROR_CODE, code & 0xffff);
         }
         if kind.is_software() {
