@@ -18,6 +18,14 @@ use crate::image::{self, Parts};
 /// What a terminal sends for Ctrl-D, the end of the input.
 pub(crate) const END_OF_INPUT: u8 = 4;
 
+/// What ends the input behind a text: behind half a line the first Ctrl-D only ends the line.
+pub(crate) fn end_of_input(last: Option<u8>) -> &'static [u8] {
+    match last {
+        None | Some(b'\n') => &[END_OF_INPUT],
+        Some(_) => &[END_OF_INPUT; 2],
+    }
+}
+
 /// Builds an image, boots it in an emulator, shows the serial console, and ends when the guests end.
 ///
 /// Exit status: 0 all guests ended well, 1 a guest failed, 2 the hypervisor failed or could not be started,
@@ -149,7 +157,7 @@ fn feed(source: Source) -> Option<Feed> {
 
 /// Forwards our standard input until it ends, then says so. Errors mean that the machine has ended.
 fn forward(mut port: Box<dyn Write + Send>) {
-    let (mut stdin, mut bytes) = (std::io::stdin(), [0; 256]);
+    let (mut stdin, mut bytes, mut last) = (std::io::stdin(), [0; 256], None);
     while let Ok(count @ 1..) = stdin.read(&mut bytes) {
         if port
             .write_all(&bytes[..count])
@@ -158,8 +166,11 @@ fn forward(mut port: Box<dyn Write + Send>) {
         {
             return;
         }
+        last = Some(bytes[count - 1]);
     }
-    let _ = port.write_all(&[END_OF_INPUT]).and_then(|()| port.flush());
+    let _ = port
+        .write_all(end_of_input(last))
+        .and_then(|()| port.flush());
 }
 
 /// What ends a run whose program has Ctrl-C for itself: Ctrl-], as for telnet.

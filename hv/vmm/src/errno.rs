@@ -1,5 +1,6 @@
 //! Linux error numbers.
 
+use core::fmt;
 use linux_raw_sys::errno;
 
 /// Why a system call failed: a Linux error number.
@@ -11,6 +12,15 @@ macro_rules! errors {
         #[allow(missing_docs)]
         impl Errno {
             $(pub const $name: Self = Self(errno::$name as u16);)*
+        }
+
+        impl fmt::Display for Errno {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match *self {
+                    $(Self::$name => f.write_str(stringify!($name)),)*
+                    Self(number) => write!(f, "Linux error {number}"),
+                }
+            }
         }
     };
 }

@@ -20,7 +20,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::boot::{self, Boot, Feed, Outcome};
 use crate::build;
 use crate::emulator::{Emulator, Machine};
-use crate::run::END_OF_INPUT;
+use crate::run::end_of_input;
 use crate::setup::{self, Need};
 use prepare::Prepared;
 use stanza::{Firmware, Run, Stanza};
@@ -311,7 +311,7 @@ fn feed(text: String) -> Feed {
         // An error means that the machine has ended.
         let _ = port
             .write_all(text.as_bytes())
-            .and_then(|()| port.write_all(&[END_OF_INPUT]))
+            .and_then(|()| port.write_all(end_of_input(text.bytes().last())))
             .and_then(|()| port.flush());
     })
 }

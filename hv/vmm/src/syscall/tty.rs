@@ -72,14 +72,23 @@ impl Terminal {
 
     /// Sets `struct termios`.
     pub fn set_termios(&mut self, termios: &[u8; TERMIOS_SIZE]) {
+        let was_canonical = self.on(ICANON);
         self.input = u32_at(termios, 0);
         self.output = u32_at(termios, 4);
         self.control = u32_at(termios, 8);
         self.local = u32_at(termios, 12);
         self.characters.copy_from_slice(&termios[17..36]);
-        if !self.on(ICANON) {
-            self.ready.append(&mut self.line);
-            self.ends.clear();
+        if self.on(ICANON) != was_canonical {
+            self.change_mode();
+        }
+    }
+
+    /// What was typed can be read: in canonical mode by one read, since nobody looked for lines in it.
+    fn change_mode(&mut self) {
+        self.ready.append(&mut self.line);
+        self.ends.clear();
+        if self.on(ICANON) && !self.ready.is_empty() {
+            self.ends.push_back(self.ready.len());
         }
     }
 

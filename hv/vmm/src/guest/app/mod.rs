@@ -11,6 +11,7 @@ pub mod stack;
 
 use core::fmt;
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::errno::Errno;
@@ -32,14 +33,14 @@ const ENVIRONMENT: [&[u8]; 3] = [
 ];
 
 /// Why a program cannot be started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoadError {
     /// The program is at fault.
     Elf(ElfError),
     /// The archive is at fault.
     Cpio(CpioError),
-    /// The archive does not fit into the file system, or contradicts itself.
-    Archive(Errno),
+    /// This file cannot be made: the archive contradicts itself.
+    File(String, Errno),
     /// The guest's RAM is too small.
     OutOfMemory,
 }
@@ -49,12 +50,8 @@ impl fmt::Display for LoadError {
         match self {
             Self::Elf(error) => error.fmt(f),
             Self::Cpio(error) => error.fmt(f),
-            Self::Archive(error) => {
-                write!(
-                    f,
-                    "the archive cannot be unpacked (Linux error {})",
-                    error.0
-                )
+            Self::File(name, error) => {
+                write!(f, "{name} cannot be made in its file system: {error}")
             }
             Self::OutOfMemory => write!(f, "the guest's memory is too small (give it mem=)"),
         }
@@ -62,11 +59,11 @@ impl fmt::Display for LoadError {
 }
 
 impl LoadError {
-    /// Unpacking failed so.
-    fn unpacking(error: Errno) -> Self {
+    /// A file could not be made.
+    fn file(name: &[u8], error: Errno) -> Self {
         match error {
             Errno::ENOSPC => Self::OutOfMemory,
-            error => Self::Archive(error),
+            error => Self::File(String::from_utf8_lossy(name).into_owned(), error),
         }
     }
 }

@@ -18,14 +18,16 @@ pub fn unpack(files: &mut FileSystem, archive: &'static [u8], now: Time) -> Resu
     let (mut links, mut entries) = (Links::new(), Vec::new());
     for entry in Archive::new(archive) {
         let entry = entry?;
-        add(files, &entry, &mut links, now).map_err(LoadError::unpacking)?;
+        add(files, &entry, &mut links, now).map_err(|error| LoadError::file(entry.name, error))?;
         entries.push(entry);
     }
     // Unpacking changed the times of directories; they get those of the archive.
     for entry in entries.iter().filter(|e| e.mode & S_IFMT == S_IFDIR) {
         let ino = files.resolve(ROOT, entry.name, false);
         let inode = ino.and_then(|ino| files.inode_mut(ino));
-        inode.map_err(LoadError::unpacking)?.touch(modified(entry));
+        inode
+            .map_err(|error| LoadError::file(entry.name, error))?
+            .touch(modified(entry));
     }
     Ok(())
 }
@@ -115,16 +117,19 @@ pub fn only(
     program: &'static [u8],
     now: Time,
 ) -> Result<(), LoadError> {
-    let made = make_parents(files, path, now).and_then(|()| {
+    let mut make = || {
         for (directory, mode) in [(b"/dev", 0o755), (b"/tmp", 0o1777)] {
             let spot = files.walk(ROOT, directory, false)?;
             files.create_directory(&spot, mode, now)?;
         }
+        make_parents(files, path, now)?;
         let spot = files.walk(ROOT, path, true)?;
         let kind = Kind::File(Contents::borrowed(program));
         files.create(&spot, Inode::new(S_IFREG | 0o755, kind, now))
-    });
-    made.map(|_| ()).map_err(LoadError::unpacking)
+    };
+    make()
+        .map(|_| ())
+        .map_err(|error| LoadError::file(path, error))
 }
 
 #[cfg(test)]

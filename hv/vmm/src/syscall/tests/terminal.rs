@@ -34,3 +34,21 @@ fn the_console_is_a_terminal() {
         Outcome::Kill(Signal::INT)
     );
 }
+
+/// What came while a shell edited its own line can be read by the program that it starts.
+#[test]
+fn typed_ahead_is_not_lost_when_the_mode_changes() {
+    let mut f = Fixture::new();
+    f.kernel.has_input = true;
+    let mut raw = f.system.terminal.termios();
+    let canonical = raw;
+    raw[12] &= !(ICANON as u8);
+    f.system.terminal.set_termios(&raw);
+    f.kernel.typed.extend(b"xhello\rmore\r");
+    assert_eq!(f.call(__NR_read, &[0, OUT, 1]), 1);
+    f.system.terminal.set_termios(&canonical);
+    assert_eq!(f.call(__NR_read, &[0, OUT, 6]), 6);
+    assert_eq!(f.out(), *b"hello\n");
+    assert_eq!(f.call(__NR_read, &[0, OUT, 9]), 5);
+    assert_eq!(f.outcome(__NR_read, &[0, OUT, 9]), Outcome::Block(None));
+}

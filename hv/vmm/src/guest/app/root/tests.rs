@@ -41,14 +41,23 @@ fn archives_that_contradict_themselves_are_refused() {
         add(to, "a", 0o100644, 1, 1, b"x");
         add(to, "a", 0o100644, 2, 1, b"y");
     });
-    assert_eq!(twice.err(), Some(LoadError::Archive(Errno::EEXIST)));
+    assert_eq!(
+        twice.err(),
+        Some(LoadError::File("a".into(), Errno::EEXIST))
+    );
     let below_a_file = unpacked(|to| {
         add(to, "a", 0o100644, 1, 1, b"x");
         add(to, "a/b", 0o100644, 2, 1, b"y");
     });
-    assert_eq!(below_a_file.err(), Some(LoadError::Archive(Errno::ENOTDIR)));
+    assert_eq!(
+        below_a_file.err(),
+        Some(LoadError::File("a/b".into(), Errno::ENOTDIR))
+    );
     let no_type = unpacked(|to| add(to, "a", 0o644, 1, 1, b"x"));
-    assert_eq!(no_type.err(), Some(LoadError::Archive(Errno::EINVAL)));
+    assert_eq!(
+        no_type.err(),
+        Some(LoadError::File("a".into(), Errno::EINVAL))
+    );
 }
 
 #[test]
@@ -71,5 +80,36 @@ fn only_names_of_files_share_their_bytes() {
         add(to, "a", 0o100644, 1, 2, b"");
         add(to, "b", 0o120777, 1, 2, b"a");
     });
-    assert_eq!(two_types.err(), Some(LoadError::Archive(Errno::EINVAL)));
+    assert_eq!(
+        two_types.err(),
+        Some(LoadError::File("b".into(), Errno::EINVAL))
+    );
+}
+
+#[test]
+fn absolute_names_are_names_below_the_root() {
+    let files = unpacked(|to| {
+        add(to, "/bin", 0o40755, 1, 2, b"");
+        add(to, "/bin/a", 0o100755, 2, 1, b"program");
+    })
+    .unwrap();
+    assert!(files.resolve(ROOT, b"/bin/a", true).is_ok());
+}
+
+#[test]
+fn a_program_alone_may_lie_anywhere() {
+    for path in ["/bin/a", "/tmp/a", "/dev/shm/x/a", "/a"] {
+        let mut files = FileSystem::new(1 << 20, Time::default());
+        only(&mut files, path.as_bytes(), b"program", Time::default()).unwrap();
+        for path in [path, "/tmp", "/dev"] {
+            assert!(files.resolve(ROOT, path.as_bytes(), true).is_ok(), "{path}");
+        }
+    }
+    let mut files = FileSystem::new(1 << 20, Time::default());
+    let error = only(&mut files, b"/tmp", b"program", Time::default()).unwrap_err();
+    assert_eq!(error, LoadError::File("/tmp".into(), Errno::EEXIST));
+    assert_eq!(
+        std::format!("{error}"),
+        "/tmp cannot be made in its file system: EEXIST"
+    );
 }
