@@ -45,8 +45,17 @@ impl Process {
     }
 }
 
-/// The next signal whose handler is to be called.
-pub fn take(process: &Process, thread: &mut Thread) -> Option<Cause> {
+/// What comes of a signal whose time has come.
+#[derive(Clone, Copy, Debug)]
+pub enum Taken {
+    /// Its handler is to be called.
+    Handle(Cause),
+    /// It kills the process.
+    Kill(Signal),
+}
+
+/// The next signal that does something.
+pub fn take(process: &Process, thread: &mut Thread) -> Option<Taken> {
     loop {
         let ready = thread.pending & !thread.blocked;
         if ready == 0 {
@@ -56,8 +65,10 @@ pub fn take(process: &Process, thread: &mut Thread) -> Option<Cause> {
         thread.pending &= !(1 << place);
         let signal = Signal(place as u8 + 1);
         let code = core::mem::replace(&mut thread.codes[place], SI_KERNEL);
-        if matches!(process.disposition(signal), Disposition::Handle) {
-            return Some(Cause::sent(signal, code));
+        match process.disposition(signal) {
+            Disposition::Ignore => {}
+            Disposition::Kill => return Some(Taken::Kill(signal)),
+            Disposition::Handle => return Some(Taken::Handle(Cause::sent(signal, code))),
         }
     }
 }

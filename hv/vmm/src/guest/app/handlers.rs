@@ -8,6 +8,7 @@ use crate::exit::rows::MACHINE;
 use crate::exit::table::{Stop, Verdict};
 use crate::machine::{Gpr, Reg};
 use crate::syscall::frame::{self, Registers};
+use crate::syscall::signal::Taken;
 use crate::syscall::signals::Cause;
 use crate::syscall::{Outcome, Signal};
 use crate::vcpu::Vcpu;
@@ -106,15 +107,21 @@ fn system_call(v: &Vcpu) -> Registers {
 /// Calls the handlers of all signals that came.
 fn call_handlers(v: &mut Vcpu, mut registers: Registers) -> Verdict {
     loop {
-        let cause = app(&v.guest).take_signal();
-        let Some(cause) = cause else {
-            set_alarm(v);
-            leave(v, &registers);
-            return Verdict::Resume;
-        };
-        match push(v, &registers, &cause) {
-            Some(next) => registers = next,
-            None => return kill(Signal::SEGV),
+        let taken = app(&v.guest).take_signal();
+        match taken {
+            None => {
+                set_alarm(v);
+                leave(v, &registers);
+                return Verdict::Resume;
+            }
+            Some(Taken::Kill(signal)) => {
+                leave(v, &registers);
+                return kill(signal);
+            }
+            Some(Taken::Handle(cause)) => match push(v, &registers, &cause) {
+                Some(next) => registers = next,
+                None => return kill(Signal::SEGV),
+            },
         }
     }
 }

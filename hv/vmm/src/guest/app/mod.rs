@@ -18,7 +18,7 @@ use crate::errno::Errno;
 use crate::file_system::{FileSystem, Time};
 use crate::memory::address_space::{Access, Backing, Fault, Place};
 use crate::memory::{AddressSpace, GuestRam};
-use crate::syscall::signals::Cause;
+use crate::syscall::signal::Taken;
 use crate::syscall::{Call, Kernel, Outcome, Process, Signal, System, Thread, signal, table, time};
 use cpio::CpioError;
 use elf::{ElfError, Program, Segment};
@@ -257,8 +257,8 @@ impl App {
         table::look_outside(&mut self.call(u64::MAX, [0; 6], kernel))
     }
 
-    /// The next signal whose handler is to be called.
-    pub fn take_signal(&mut self) -> Option<Cause> {
+    /// The next signal that does something.
+    pub fn take_signal(&mut self) -> Option<Taken> {
         signal::take(&self.process, &mut self.thread)
     }
 

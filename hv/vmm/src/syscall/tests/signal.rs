@@ -1,6 +1,9 @@
 //! Signals.
 
+use super::super::frame::{self, Registers};
+use super::super::signal::{Taken, take};
 use super::*;
+use crate::machine::Gpr;
 
 #[test]
 fn signals_that_stop_do_nothing() {
@@ -16,7 +19,11 @@ fn handle(f: &mut Fixture, signal: u32, flags: u32) {
 }
 
 fn taken(f: &mut Fixture) -> Option<u8> {
-    super::super::signal::take(&f.process, &mut f.thread).map(|cause| cause.signal.0)
+    let taken = take(&f.process, &mut f.thread)?;
+    match taken {
+        Taken::Handle(cause) => Some(cause.signal.0),
+        Taken::Kill(signal) => panic!("{signal:?} kills"),
+    }
 }
 
 #[test]
@@ -87,4 +94,39 @@ fn signals_do_what_they_do_by_default() {
     f.error(__NR_rt_sigaction, &[9, ignore, 0, 8], Errno::EINVAL);
     assert_eq!(exception_signal(14, Some(4), &[]).name(), "SIGSEGV");
     assert_eq!(exception_signal(0, None, &[]).name(), "SIGFPE");
+}
+
+/// Calls the handler of the next signal, with its frame below `rsp`, and gives its registers.
+fn enter_handler(f: &mut Fixture, rsp: u64) -> Registers {
+    let mut registers = Registers::default();
+    registers.gprs[Gpr::Rsp] = rsp;
+    let Some(Taken::Handle(cause)) = take(&f.process, &mut f.thread) else {
+        panic!("no handler is to be called");
+    };
+    frame::push(&mut f.process, &mut f.thread, &registers, &[0; 512], &cause).unwrap()
+}
+
+/// Goes back from a handler that was entered with these registers.
+fn leave_handler(f: &mut Fixture, mut registers: Registers) {
+    registers.gprs[Gpr::Rsp] += 8;
+    frame::pop(&mut f.process, &mut f.thread, &registers).unwrap();
+}
+
+#[test]
+fn a_signal_that_a_handler_leaves_to_its_default_kills_behind_it() {
+    let mut f = Fixture::new();
+    handle(&mut f, SIGINT, SA_RESTORER);
+    let kill = [1, SIGINT.into()];
+    assert_eq!(f.outcome(__NR_kill, &kill), Outcome::Signals(0));
+    let within = enter_handler(&mut f, OUT + 0x8000);
+    let default = f.words(&[0, 0, 0, 0]);
+    assert_eq!(
+        f.call(__NR_rt_sigaction, &[SIGINT.into(), default, 0, 8]),
+        0
+    );
+    assert_eq!(f.call(__NR_kill, &kill), 0);
+    assert_eq!(taken(&mut f), None);
+    leave_handler(&mut f, within);
+    let next = take(&f.process, &mut f.thread);
+    assert!(matches!(next, Some(Taken::Kill(Signal::INT))));
 }
