@@ -161,9 +161,8 @@ pub(super) fn poll(c: &mut Call<'_>) -> Answer {
 
 pub(super) fn ppoll(c: &mut Call<'_>) -> Answer {
     let timeout = c.timespec_timeout(c.args[2])?;
-    c.with_mask(c.args[3], c.args[4], |c| {
-        c.wait_ready(timeout, Call::poll_once)
-    })
+    let mask = (c.args[3] != 0).then_some(c.args[3]);
+    c.with_mask(mask, c.args[4], |c| c.wait_ready(timeout, Call::poll_once))
 }
 
 pub(super) fn select(c: &mut Call<'_>) -> Answer {
@@ -191,5 +190,7 @@ pub(super) fn pselect6(c: &mut Call<'_>) -> Answer {
             (u64_at(&pair, 0), u64_at(&pair, 8))
         }
     };
-    c.with_mask(mask, size, |c| c.select_until(timeout))
+    c.with_mask((mask != 0).then_some(mask), size, |c| {
+        c.select_until(timeout)
+    })
 }

@@ -114,26 +114,34 @@ impl Call<'_> {
         result
     }
 
-    /// Makes a call while other signals are blocked: those in the set at `mask`, unless that is null.
+    /// Makes a call while other signals are blocked: those in the set at `mask`, if there is one.
     pub(super) fn with_mask(
         &mut self,
-        mask: u64,
+        mask: Option<u64>,
         size: u64,
         call: impl FnOnce(&mut Self) -> Answer,
     ) -> Answer {
-        if mask != 0 && self.thread.saved_mask.is_none() {
+        if let Some(at) = mask
+            && self.thread.saved_mask.is_none()
+        {
             check_set_size(size)?;
-            let set = self.process.memory.read_u64(mask)?;
+            let set = self.process.memory.read_u64(at)?;
             self.thread.saved_mask = Some(self.thread.blocked);
             self.set_blocked(set)?;
         }
         let answer = call(self);
-        if !matches!(answer, Err(Break::Block(_) | Break::Interrupted))
-            && let Some(before) = self.thread.saved_mask.take()
-        {
-            self.thread.blocked = before;
+        let value = match answer {
+            Ok(value) | Err(Break::Done(value)) => value,
+            Err(Break::Error(error)) => error.rax(),
+            Err(_) => return answer,
+        };
+        let Some(before) = self.thread.saved_mask.take() else {
+            return answer;
+        };
+        match self.set_blocked(before) {
+            Ok(()) => answer,
+            came => done(came, value),
         }
-        answer
     }
 
     /// Whether time or what was typed has brought a signal.
@@ -296,7 +304,7 @@ pub(super) fn rt_sigpending(c: &mut Call<'_>) -> Answer {
 
 pub(super) fn rt_sigsuspend(c: &mut Call<'_>) -> Answer {
     check_set_size(c.args[1])?;
-    c.with_mask(c.args[0], SET_SIZE, |c| pause(c))
+    c.with_mask(Some(c.args[0]), SET_SIZE, |c| pause(c))
 }
 
 pub(super) fn pause(c: &mut Call<'_>) -> Answer {

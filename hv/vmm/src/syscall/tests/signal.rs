@@ -130,3 +130,35 @@ fn a_signal_that_a_handler_leaves_to_its_default_kills_behind_it() {
     let next = take(&f.process, &mut f.thread);
     assert!(matches!(next, Some(Taken::Kill(Signal::INT))));
 }
+
+#[test]
+fn a_signal_that_waits_for_the_end_of_a_ppoll_comes_then() {
+    let mut f = Fixture::new();
+    f.kernel.has_input = true;
+    handle(&mut f, SIGALRM, 0);
+    assert_eq!(f.outcome(__NR_alarm, &[1]), Outcome::Signals(0));
+    let (time, set) = (f.words(&[2, 0]), f.words(&[1 << (SIGALRM - 1)]));
+    let ppoll = [0, 0, time, set, 8];
+    assert_eq!(f.outcome(__NR_ppoll, &ppoll), Outcome::Block(Some(1000)));
+    f.kernel.now = 1000;
+    assert_eq!(f.outcome(__NR_ppoll, &ppoll), Outcome::Block(Some(2000)));
+    f.kernel.now = 2000;
+    assert_eq!(f.outcome(__NR_ppoll, &ppoll), Outcome::Signals(0));
+    assert_eq!((f.thread.blocked, f.thread.saved_mask), (0, None));
+    assert_eq!(taken(&mut f), Some(SIGALRM as u8));
+}
+
+#[test]
+fn a_signal_that_waits_for_the_end_of_a_call_that_fails_may_kill() {
+    let mut f = Fixture::new();
+    let (time, set) = (f.words(&[2, 0]), f.words(&[1 << (SIGALRM - 1)]));
+    f.thread.pending = 1 << (SIGALRM - 1);
+    let outcome = f.outcome(__NR_ppoll, &[1 << 40, 5, time, set, 8]);
+    assert_eq!(outcome, Outcome::Kill(Signal::ALRM));
+}
+
+#[test]
+fn rt_sigsuspend_wants_a_mask() {
+    let mut f = Fixture::new();
+    f.error(__NR_rt_sigsuspend, &[0, 8], Errno::EFAULT);
+}
