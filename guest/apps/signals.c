@@ -88,6 +88,8 @@ int main(void) {
     if (!sigsetjmp(back, 1)) asm volatile("hlt");
     asm volatile("ud2");
     asm volatile("int3");
+    asm volatile(".byte 0xcd, 3"); // INT n, not INT3
+    if (!sigsetjmp(back, 1)) asm volatile("int $0x81");
     puts("all returned");
 
     static char stack[16384];

@@ -155,6 +155,7 @@ fn apply(v: &mut Vcpu, exit: &Exit, verdict: Verdict) -> Option<Pause> {
             }
             None
         }
+        Verdict::Redirect => None,
         Verdict::Inject(event) => inject(v, exit, event),
         Verdict::Halt => advance(v, exit).or_else(|| halt(v)),
         Verdict::Yield => advance(v, exit).or(Some(Pause::SliceOver)),

@@ -19,6 +19,8 @@ pub enum Verdict {
     NextBy(u8),
     /// Go on where the guest is: the instruction runs again, or RIP was set.
     Resume,
+    /// Go on at another place, where RIP was set: an event that was being delivered is over.
+    Redirect,
     /// Deliver this event instead of the instruction.
     Inject(Event),
     /// Done, and the virtual CPU waits for an interrupt behind the instruction.

@@ -303,6 +303,24 @@ fn an_event_whose_delivery_an_exit_interrupted_is_delivered_again() {
     run_all(Vec::from([leave(violation), look(again, END)]));
 }
 
+#[test]
+fn an_event_is_not_delivered_again_where_the_guest_is_redirected() {
+    for (verdict, again) in [(Verdict::Resume, true), (Verdict::Redirect, false)] {
+        let mut f = Fixture::with_entries(Vec::new());
+        let exception = VmxRecord {
+            reason: 0,
+            interruption_info: 1 << 31 | 1 << 11 | 3 << 8 | 13,
+            idt_vectoring_info: 1 << 31 | 4 << 8 | 0x81,
+            instruction_length: 2,
+            ..RECORD
+        };
+        let exit = Record::Vmx(exception).decode();
+        assert!(exit.vectoring.is_some());
+        assert_eq!(apply(&mut f.v, &exit, verdict), None);
+        assert_eq!(f.v.engine.is_injecting(), again);
+    }
+}
+
 /// A virtual APIC with a one-shot timer that fires at `deadline` with vector 0x40.
 fn timed(entries: Vec<Entry>, deadline: u64) -> Fixture {
     let mut f = Fixture::with_entries(entries);

@@ -55,7 +55,7 @@ impl From<&Verdict> for Outcome {
     fn from(verdict: &Verdict) -> Self {
         match verdict {
             Verdict::Next | Verdict::NextBy(_) => Self::Next,
-            Verdict::Resume => Self::Resume,
+            Verdict::Resume | Verdict::Redirect => Self::Resume,
             Verdict::Inject(_) => Self::Inject,
             Verdict::Halt => Self::Halt,
             Verdict::Yield => Self::Yield,

@@ -112,7 +112,7 @@ fn call_handlers(v: &mut Vcpu, mut registers: Registers) -> Verdict {
             None => {
                 set_alarm(v);
                 leave(v, &registers);
-                return Verdict::Resume;
+                return Verdict::Redirect;
             }
             Some(Taken::Kill(signal)) => {
                 leave(v, &registers);
@@ -183,3 +183,6 @@ fn set_alarm(v: &mut Vcpu) {
     v.alarm = next;
     v.lapic.touch();
 }
+
+#[cfg(test)]
+mod tests;
