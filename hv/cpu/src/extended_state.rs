@@ -7,6 +7,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::arch::asm;
 use core::arch::x86_64::{__cpuid, __cpuid_count};
+use core::ops::Range;
 use spec::control_registers::Xcr0;
 use spec::cpuid::{ExtendedEdx, Leaf1Ecx, Leaf7Ecx, leaf};
 use spec::msr::Msr;
@@ -21,9 +22,8 @@ const MXCSR_RESET: u32 = 0x1f80;
 const MXCSR_OFFSET: usize = 24;
 /// Which bits of MXCSR may be set where FXSAVE gives no mask (SDM 1 "Guidelines for Writing to the MXCSR Register").
 const MXCSR_MASK_DEFAULT: u32 = 0xffbf;
-/// The ends of the XSAVE header and of the AVX state behind it, in the standard format.
-const HEADER_END: usize = FXSAVE_SIZE + 64;
-const AVX_END: usize = HEADER_END + 256;
+/// Where the XSAVE header has XSTATE_BV.
+const XSTATE_BV: Range<usize> = FXSAVE_SIZE..FXSAVE_SIZE + 8;
 
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
@@ -152,16 +152,10 @@ impl ExtendedState {
     pub fn image(&mut self) -> Vec<u8> {
         self.xcr0 = self.xcr0();
         self.save_area();
-        let enabled = Xcr0::from_bits_retain(self.xcr0);
-        let known = Xcr0::X87 | Xcr0::SSE;
-        let size = if self.supported.is_empty() {
-            FXSAVE_SIZE
-        } else if (enabled - known).is_empty() {
-            HEADER_END
-        } else if (enabled - known - Xcr0::AVX).is_empty() {
-            AVX_END
-        } else {
-            self.area.len() * 64
+        let size = match self.supported.is_empty() {
+            true => FXSAVE_SIZE,
+            // EBX: the size for what XCR0 enables, and it is the guest's again.
+            false => __cpuid_count(leaf::XSAVE, 0).ebx as usize,
         };
         let mut image: Vec<u8> = self
             .area
@@ -169,8 +163,10 @@ impl ExtendedState {
             .flat_map(|line| line.0)
             .take(size)
             .collect();
-        if size > FXSAVE_SIZE {
-            image[FXSAVE_SIZE] &= enabled.bits() as u8;
+        if let Some(states) = image.get_mut(XSTATE_BV) {
+            for (byte, enabled) in states.iter_mut().zip(self.xcr0.to_le_bytes()) {
+                *byte &= enabled;
+            }
         }
         image
     }
@@ -191,7 +187,12 @@ impl ExtendedState {
         if let Some(header) = self.area.get_mut(FXSAVE_SIZE / 64) {
             let mut states = [0; 8];
             states.copy_from_slice(&header.0[..8]);
-            let states = u64::from_le_bytes(states) & self.xcr0 & self.supported.bits();
+            let states = match image.len() > FXSAVE_SIZE {
+                true => u64::from_le_bytes(states),
+                // What FXSAVE stores tells of x87 and SSE; the others get their initial values, as Linux does it.
+                false => (Xcr0::X87 | Xcr0::SSE).bits(),
+            };
+            let states = states & self.xcr0 & self.supported.bits();
             // XCOMP_BV and what is reserved behind it must be 0 (SDM 1 "XSAVE Header").
             header.0 = [0; 64];
             header.0[..8].copy_from_slice(&states.to_le_bytes());

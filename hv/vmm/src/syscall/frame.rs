@@ -115,12 +115,12 @@ fn places(thread: &Thread, rsp: u64, action: &Action, image: usize) -> (u64, u64
 /// The extended state with Linux' marks, by which who reads it knows how long it is.
 fn state_bytes(image: &[u8]) -> Vec<u8> {
     let mut bytes = image.to_vec();
-    if let Some(&states) = image.get(LEGACY..).and_then(|header| header.first()) {
+    if let Some(states) = image.get(LEGACY..LEGACY + 8) {
         let size = image.len() as u32;
         let marks: [u8; 20] = Record::new()
             .u32(MAGIC)
             .u32(size + 4)
-            .u64(u64::from(states) | 3)
+            .u64(u64_at(states, 0) | 3)
             .u32(size)
             .done();
         bytes[SOFTWARE..][..20].copy_from_slice(&marks);
