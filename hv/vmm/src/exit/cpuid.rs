@@ -324,7 +324,8 @@ fn enabled_size(v: &Vcpu) -> u32 {
     size_of(v, v.engine.reg(Reg::Xcr0))
 }
 
-fn xsave_size(v: &Vcpu) -> u32 {
+/// The size of an XSAVE area for all states that this guest may enable.
+pub(crate) fn xsave_size(v: &Vcpu) -> u32 {
     size_of(v, supported_states(v).bits())
 }
 

@@ -81,7 +81,7 @@ pub fn push(
         return Err(Errno::EFAULT);
     }
     let old_mask = thread.saved_mask.take().unwrap_or(thread.blocked);
-    let (area, frame) = places(thread, registers.gprs[Gpr::Rsp], &action, image.len());
+    let (area, frame) = places(thread, registers.gprs[Gpr::Rsp], &action, image.len())?;
     let state = state_bytes(image);
     process.memory.write(area, &state)?;
     let bytes = frame_bytes(thread, registers, cause, &action, old_mask, area);
@@ -98,10 +98,17 @@ pub fn push(
     Ok(next)
 }
 
+/// What a frame takes of a stack when the extended state is this long (Linux' `get_sigframe_size`).
+#[must_use]
+pub const fn size_with(image: u64) -> u64 {
+    // Each of the two parts is moved down to its boundary: 64 bytes, and 8 below one of 16.
+    (image + 4 + 63 + FRAME_SIZE as u64 + 15 + 8).next_multiple_of(16)
+}
+
 /// Where the extended state and the frame go.
-fn places(thread: &Thread, rsp: u64, action: &Action, image: usize) -> (u64, u64) {
+fn places(thread: &Thread, rsp: u64, action: &Action, image: usize) -> Result<(u64, u64), Errno> {
     let (base, flags, size) = thread.alternate_stack;
-    let there = rsp.wrapping_sub(base) < size;
+    let there = thread.on_alternate_stack(rsp);
     let alternate = action.flags & u64::from(SA_ONSTACK) != 0 && flags & SS_DISABLE == 0;
     let top = match alternate && !there {
         true => base.wrapping_add(size),
@@ -109,7 +116,11 @@ fn places(thread: &Thread, rsp: u64, action: &Action, image: usize) -> (u64, u64
     };
     let area = top.wrapping_sub(image as u64 + 4) & !63;
     let frame = (area.wrapping_sub(FRAME_SIZE as u64) & !15).wrapping_sub(8);
-    (area, frame)
+    // What lies below the alternate stack is not the program's stack.
+    match (there || alternate) && frame <= base {
+        true => Err(Errno::EFAULT),
+        false => Ok((area, frame)),
+    }
 }
 
 /// The extended state with Linux' marks, by which who reads it knows how long it is.
@@ -138,7 +149,7 @@ fn frame_bytes(
     area: u64,
 ) -> [u8; FRAME_SIZE] {
     let (base, flags, size) = thread.alternate_stack;
-    let there = registers.gprs[Gpr::Rsp].wrapping_sub(base) < size;
+    let there = thread.on_alternate_stack(registers.gprs[Gpr::Rsp]);
     let flags = if there { flags | SS_ONSTACK } else { flags };
     let mut record = Record::new()
         .u64(action.restorer)
@@ -294,6 +305,27 @@ mod tests {
         assert!((STACK..STACK + 0x2000).contains(&within.gprs[Gpr::Rsp]));
         assert_eq!(thread.blocked, Signal::INT.bit());
         assert_eq!(process.actions[usize::from(Signal::SEGV.0) - 1].handler, 0);
+    }
+
+    #[test]
+    fn a_frame_does_not_leave_the_alternate_stack() {
+        let (mut process, mut thread, mut registers) = start(SA_ONSTACK | SA_NODEFER);
+        // What AVX-512 takes.
+        let image = [0; 2688];
+        let push = |process: &mut Process, thread: &mut Thread, registers: &Registers| {
+            push(process, thread, registers, &image, &CAUSE)
+        };
+        let size = size_with(image.len() as u64);
+        thread.alternate_stack = (STACK + 0x1000, 0, 2048);
+        assert!(push(&mut process, &mut thread, &registers).is_err());
+        thread.alternate_stack.2 = size;
+        let within = push(&mut process, &mut thread, &registers).unwrap();
+        assert!(within.gprs[Gpr::Rsp] > STACK + 0x1000);
+        assert!(push(&mut process, &mut thread, &within).is_err());
+        // RSP at its end is on it, RSP at its start is not (Linux' `__on_sig_stack`).
+        registers.gprs[Gpr::Rsp] = STACK + 0x1000 + size;
+        assert!(thread.on_alternate_stack(registers.gprs[Gpr::Rsp]));
+        assert!(!thread.on_alternate_stack(STACK + 0x1000));
     }
 
     #[test]

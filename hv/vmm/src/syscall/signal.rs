@@ -344,7 +344,7 @@ pub(super) fn rt_sigreturn(_: &mut Call<'_>) -> Answer {
 
 pub(super) fn sigaltstack(c: &mut Call<'_>) -> Answer {
     let (at, flags, size) = c.thread.alternate_stack;
-    let on_it = c.kernel.stack_pointer().wrapping_sub(at) < size;
+    let on_it = c.thread.on_alternate_stack(c.kernel.stack_pointer());
     if c.args[0] != 0 {
         if on_it {
             return Err(Errno::EPERM.into());

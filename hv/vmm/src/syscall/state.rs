@@ -11,7 +11,7 @@ use crate::file_system::{CONSOLE, FileSystem, Ino, ROOT};
 use crate::memory::AddressSpace;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use linux_raw_sys::general::O_RDWR;
+use linux_raw_sys::general::{O_RDWR, SS_AUTODISARM, SS_DISABLE};
 
 /// The number of the first process.
 pub const FIRST_PID: u32 = 1;
@@ -194,11 +194,18 @@ impl Thread {
             name,
             robust_list: (0, 0),
             clear_on_exit: 0,
-            alternate_stack: (0, linux_raw_sys::general::SS_DISABLE, 0),
+            alternate_stack: (0, SS_DISABLE, 0),
             restartable: None,
             deadline: None,
             progress: 0,
         }
+    }
+
+    /// Whether this RSP is on its alternate signal stack, which grows down from its end (Linux' `on_sig_stack`).
+    #[must_use]
+    pub fn on_alternate_stack(&self, rsp: u64) -> bool {
+        let (base, flags, size) = self.alternate_stack;
+        flags & SS_AUTODISARM == 0 && rsp > base && rsp - base <= size
     }
 
     /// Sets which signals it blocks; two cannot be.

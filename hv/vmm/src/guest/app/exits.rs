@@ -59,11 +59,7 @@ fn load(request: &Request, seat: &Seat<'_>) -> Result<Vcpu, LoadError> {
     let ram = space.ram();
     let mut vcpu = seat.new_vcpu(&APP, &request.path, space, heap);
     let machine = seat.host.machine;
-    let arguments: Vec<Vec<u8>> = request
-        .arguments
-        .iter()
-        .map(|word| word.as_bytes().to_vec())
-        .collect();
+    let arguments = arguments(request);
     let now = machine.now();
     let start = Start {
         program: seat.program,
@@ -73,6 +69,7 @@ fn load(request: &Request, seat: &Seat<'_>) -> Result<Vcpu, LoadError> {
         seed: now.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ seat.number as u64,
         hwcap: cpuid::hwcap(&vcpu),
         fsgsbase: cpuid::optional_cr4(&vcpu).contains(Cr4::FSGSBASE),
+        extended_state: cpuid::xsave_size(&vcpu).into(),
         seconds: machine.epoch() + now / machine.tsc_hz(),
     };
     let app = super::load(&start, ram).map_err(|error| {
@@ -82,6 +79,11 @@ fn load(request: &Request, seat: &Seat<'_>) -> Result<Vcpu, LoadError> {
     enter(&mut vcpu, &app.entry);
     vcpu.guest.app.call_once(|| Mutex::new(app));
     Ok(vcpu)
+}
+
+fn arguments(request: &Request) -> Vec<Vec<u8>> {
+    let words = request.arguments.iter();
+    words.map(|word| word.as_bytes().to_vec()).collect()
 }
 
 /// Puts the virtual CPU where the program starts.

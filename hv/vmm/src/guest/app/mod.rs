@@ -18,6 +18,7 @@ use crate::errno::Errno;
 use crate::file_system::{FileSystem, Time};
 use crate::memory::address_space::{Access, Backing, Fault, Place};
 use crate::memory::{AddressSpace, GuestRam};
+use crate::syscall::frame;
 use crate::syscall::signal::Taken;
 use crate::syscall::{Call, Kernel, Outcome, Process, Signal, System, Thread, signal, table, time};
 use cpio::CpioError;
@@ -110,6 +111,8 @@ pub struct Start<'a> {
     pub hwcap: u32,
     /// Whether CR4.FSGSBASE will be set.
     pub fsgsbase: bool,
+    /// How long its extended state can be, in bytes.
+    pub extended_state: u64,
     /// Seconds since the epoch.
     pub seconds: u64,
 }
@@ -213,6 +216,7 @@ fn map_stack(
         random,
         hwcap: start.hwcap,
         hwcap2: if start.fsgsbase { 2 } else { 0 },
+        signal_stack: frame::size_with(start.extended_state),
     };
     let built = stack::build(layout::STACK_TOP, program, &described)?;
     let size = (built.bytes.len() as u64).next_multiple_of(PAGE_SIZE);

@@ -17,9 +17,6 @@ use super::elf::{PROGRAM_HEADER_SIZE, Program};
 const STRINGS_MAX: usize = 2 << 20;
 /// The string of AT_PLATFORM.
 const PLATFORM: &[u8] = b"x86_64";
-/// AT_MINSIGSTKSZ: a signal frame with the FPU state of x87, SSE and AVX. Programs take it as a
-/// lower bound.
-const SIGNAL_STACK_MIN: u64 = 1776;
 
 /// What a program is told about itself and its machine.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +33,8 @@ pub struct Start<'a> {
     pub hwcap: u32,
     /// AT_HWCAP2: bit 1 says that FSGSBASE instructions may be used.
     pub hwcap2: u32,
+    /// What a signal frame takes at most (AT_MINSIGSTKSZ).
+    pub signal_stack: u64,
 }
 
 /// The bytes at the top of a stack.
@@ -130,7 +129,7 @@ fn auxiliary_vector(
     platform: u64,
 ) -> [(u32, u64); 20] {
     [
-        (AT_MINSIGSTKSZ, SIGNAL_STACK_MIN),
+        (AT_MINSIGSTKSZ, start.signal_stack),
         (AT_HWCAP, u64::from(start.hwcap)),
         (AT_PAGESZ, PAGE_SIZE),
         (AT_CLKTCK, 100),

@@ -22,6 +22,7 @@ fn start(program: &'static [u8]) -> Start<'static> {
         seed: 1,
         hwcap: 0,
         fsgsbase: false,
+        extended_state: 832,
         seconds: 1_000_000_000,
     }
 }

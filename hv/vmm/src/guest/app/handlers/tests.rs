@@ -23,6 +23,7 @@ fn fixture(signal: Signal) -> Fixture {
         seed: 1,
         hwcap: 0,
         fsgsbase: false,
+        extended_state: 832,
         seconds: 1_000_000_000,
     };
     let ram = GuestRam::new(VecMemory::leak(SIZE as usize), Hpa(0), SIZE);

@@ -12,6 +12,7 @@ fn start<'a>(arguments: &'a [Vec<u8>], environment: &'a [&'a [u8]]) -> Start<'a>
         random: [0xab; 16],
         hwcap: 0x178b_fbff,
         hwcap2: 2,
+        signal_stack: 3400,
     }
 }
 
@@ -51,7 +52,7 @@ fn it_is_laid_out_as_linux_does() {
         vector.insert(word(&stack, at), word(&stack, at + 8));
         at += 16;
     }
-    assert_eq!(vector[&6], 4096);
+    assert_eq!((vector[&6], vector[&51]), (4096, 3400));
     assert_eq!((vector[&3], vector[&4], vector[&5]), (0x40_0040, 56, 2));
     assert_eq!(vector[&9], program.entry);
     assert_eq!(string(&stack, vector[&15]), b"x86_64");
