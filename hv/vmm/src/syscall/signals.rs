@@ -2,7 +2,9 @@
 //! What a handler is told about one.
 
 use super::record::Record;
+use crate::memory::address_space::Fault;
 use linux_raw_sys::general as linux;
+use spec::exception::Vector;
 
 /// A signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,14 +148,32 @@ impl Cause {
         }
     }
 
-    /// A signal that an exception raised. `at` is CR2 for a page fault, RIP for others.
+    /// The signal of a page fault at the address `at`. The P flag of its error code does not tell whether
+    /// something is mapped there: pages come when they are touched.
+    #[must_use]
+    pub fn page_fault(fault: Fault, error_code: u32, at: u64) -> Self {
+        let (signal, code) = match fault {
+            Fault::Segv { mapped: false } => (Signal::SEGV, linux::SEGV_MAPERR as i32),
+            Fault::Segv { mapped: true } => (Signal::SEGV, linux::SEGV_ACCERR as i32),
+            Fault::Bus => (Signal::BUS, linux::BUS_ADRERR as i32),
+            Fault::OutOfMemory => (Signal::KILL, SI_KERNEL),
+        };
+        Self {
+            signal,
+            code,
+            address: at,
+            vector: Vector::PF.0.into(),
+            error_code: error_code.into(),
+            fault_address: at,
+        }
+    }
+
+    /// A signal that another exception raised. `at` is RIP.
     #[must_use]
     pub fn exception(signal: Signal, vector: u8, error_code: u32, at: u64) -> Self {
-        const PAGE_FAULT: u8 = 14;
-        let fault_address = if vector == PAGE_FAULT { at } else { 0 };
         let (code, address) = match (signal, vector) {
-            (Signal::SEGV, PAGE_FAULT) => (1 + (error_code & 1) as i32, at),
-            (Signal::BUS, PAGE_FAULT) => (2, at),
+            // #AC: BUS_ADRALN, and the address is not known.
+            (Signal::BUS, 17) => (1, 0),
             (Signal::FPE, 0) => (1, at),
             (Signal::FPE, _) => (7, at),
             (Signal::ILL, _) => (2, at),
@@ -166,7 +186,7 @@ impl Cause {
             address,
             vector: vector.into(),
             error_code: error_code.into(),
-            fault_address,
+            fault_address: 0,
         }
     }
 
@@ -213,6 +233,14 @@ fn is_breakpoint(error_code: Option<u32>, code: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fault_says_whether_something_is_mapped_though_no_page_is_present() {
+        let code = |mapped| Cause::page_fault(Fault::Segv { mapped }, 4, 0x1000).code;
+        assert_eq!((code(false), code(true)), (1, 2));
+        assert_eq!(Cause::page_fault(Fault::Bus, 4, 0x1000).code, 2);
+        assert_eq!(Cause::exception(Signal::BUS, 17, 0, 0x1000).code, 1);
+    }
 
     #[test]
     fn a_breakpoint_traps_however_it_comes() {

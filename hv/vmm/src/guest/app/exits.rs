@@ -217,9 +217,9 @@ fn exception(x: &Exit, v: &mut Vcpu) -> Verdict {
             }
             Verdict::Resume
         }
-        Err(signal) => {
+        Err(fault) => {
             drop(program);
-            let cause = Cause::exception(signal, event.vector, error_code, qualification);
+            let cause = Cause::page_fault(fault, error_code, qualification);
             handlers::raise(v, cause, 0)
         }
     }

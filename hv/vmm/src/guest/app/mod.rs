@@ -244,16 +244,9 @@ impl App {
         }
     }
 
-    /// Makes the page at `at` present, or says which signal kills the process.
-    pub fn fault(&mut self, at: u64, access: Access) -> Result<(), Signal> {
-        self.process
-            .memory
-            .fault(at, access)
-            .map_err(|fault| match fault {
-                Fault::Segv => Signal::SEGV,
-                Fault::Bus => Signal::BUS,
-                Fault::OutOfMemory => Signal::KILL,
-            })
+    /// Makes the page at `at` present, or says why it cannot be.
+    pub fn fault(&mut self, at: u64, access: Access) -> Result<(), Fault> {
+        self.process.memory.fault(at, access)
     }
 
     /// Looks whether time or what was typed has brought a signal, and what comes of it.

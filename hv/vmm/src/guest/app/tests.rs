@@ -36,7 +36,10 @@ fn a_program_is_ready_to_run() {
     app.fault(entry.rip, Access::Fetch).unwrap();
     let code: [u8; 16] = app.process.memory.read_array(entry.rip).unwrap();
     assert_eq!(code, [0x90; 16]);
-    assert_eq!(app.fault(entry.rip, Access::Write), Err(Signal::SEGV));
+    assert_eq!(
+        app.fault(entry.rip, Access::Write),
+        Err(Fault::Segv { mapped: true })
+    );
     // Behind the data's bytes in the file come zeros, and it can be written.
     app.process.memory.write(0x50_0080, b"bss").unwrap();
     let data: [u8; 4] = app.process.memory.read_array(0x50_003f).unwrap();

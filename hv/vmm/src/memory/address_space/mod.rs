@@ -42,13 +42,18 @@ pub enum Access {
 /// Why a page cannot be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing is mapped there, or not for this access: SIGSEGV.
-    Segv,
+    /// Nothing is mapped there, or it is mapped, but not for this access: SIGSEGV.
+    Segv {
+        /// Something is mapped there.
+        mapped: bool,
+    },
     /// It lies behind the end of the file: SIGBUS.
     Bus,
     /// The guest's RAM is full: SIGKILL.
     OutOfMemory,
 }
+
+const NOT_MAPPED: Fault = Fault::Segv { mapped: false };
 
 /// The user address space of a process.
 pub struct AddressSpace {
@@ -137,14 +142,14 @@ impl AddressSpace {
         if self.areas.find(at).is_none() {
             self.grow_stack(at)?;
         }
-        let area = *self.areas.find(at).ok_or(Fault::Segv)?;
+        let area = *self.areas.find(at).ok_or(NOT_MAPPED)?;
         let allowed = match access {
             Access::Read => area.protection.any(),
             Access::Write => area.protection.write,
             Access::Fetch => area.protection.execute,
         };
         if !allowed {
-            return Err(Fault::Segv);
+            return Err(Fault::Segv { mapped: true });
         }
         let page = at & !(PAGE_SIZE - 1);
         if self.leaf(page).is_some() {
@@ -159,14 +164,14 @@ impl AddressSpace {
 
     fn grow_stack(&mut self, at: u64) -> Result<(), Fault> {
         let page = at & !(PAGE_SIZE - 1);
-        let area = *self.areas.above(page).ok_or(Fault::Segv)?;
+        let area = *self.areas.above(page).ok_or(NOT_MAPPED)?;
         let floor = (area.end)
             .saturating_sub(STACK_MAX)
             .max(USER_START + PAGE_SIZE);
         // Linux keeps a gap of 256 pages below the stack.
         let gap_start = page.saturating_sub(256 * PAGE_SIZE);
         if !area.grows_down || page < floor || self.areas.within(gap_start..page).next().is_some() {
-            return Err(Fault::Segv);
+            return Err(NOT_MAPPED);
         }
         let grown = (area.start - page) / PAGE_SIZE;
         self.charge(page..area.start, grown)

@@ -41,10 +41,13 @@ fn pages_come_when_they_are_touched() {
     assert!(!space.take_flush());
     assert_eq!(
         space.fault(at + 64 * PAGE_SIZE, Access::Read),
-        Err(Fault::Segv)
+        Err(NOT_MAPPED)
     );
-    assert_eq!(space.fault(at, Access::Fetch), Err(Fault::Segv));
-    assert_eq!(space.fault(0, Access::Read), Err(Fault::Segv));
+    assert_eq!(
+        space.fault(at, Access::Fetch),
+        Err(Fault::Segv { mapped: true })
+    );
+    assert_eq!(space.fault(0, Access::Read), Err(NOT_MAPPED));
 }
 
 #[test]
@@ -141,7 +144,7 @@ fn the_heap_and_the_stack_grow() {
     let twice = space.map_stack(top - PAGE_SIZE, 2 * PAGE_SIZE);
     assert_eq!(twice, Err(Errno::ENOMEM));
     let below = top - STACK_MAX - PAGE_SIZE;
-    assert_eq!(space.fault(below, Access::Write), Err(Fault::Segv));
+    assert_eq!(space.fault(below, Access::Write), Err(NOT_MAPPED));
 }
 
 #[test]
