@@ -2,7 +2,7 @@
 
 use super::call::{Answer, Break, Call, Outcome};
 use super::record::{Record, u64_at};
-use super::signals::{COUNT, Cause, SI_KERNEL, SI_TKILL, SI_USER, Signal};
+use super::signals::{COUNT, Cause, SI_KERNEL, Signal};
 use super::state::{Action, Process, Thread};
 use super::time::{self, write_remaining};
 use crate::errno::Errno;
@@ -54,6 +54,22 @@ pub enum Taken {
     Kill(Signal),
 }
 
+impl Thread {
+    /// Has a signal wait. One that waits already does not change.
+    fn keep(&mut self, signal: Signal, code: i32) {
+        if self.pending & signal.bit() == 0 {
+            self.pending |= signal.bit();
+            self.codes[usize::from(signal.0) - 1] = code;
+        }
+    }
+
+    /// Has a signal wait no longer, and gives its `si_code`.
+    fn drop_pending(&mut self, signal: Signal) -> i32 {
+        self.pending &= !signal.bit();
+        self.codes[usize::from(signal.0) - 1]
+    }
+}
+
 /// The next signal that does something.
 pub fn take(process: &Process, thread: &mut Thread) -> Option<Taken> {
     loop {
@@ -62,9 +78,8 @@ pub fn take(process: &Process, thread: &mut Thread) -> Option<Taken> {
             return None;
         }
         let place = ready.trailing_zeros() as usize;
-        thread.pending &= !(1 << place);
         let signal = Signal(place as u8 + 1);
-        let code = core::mem::replace(&mut thread.codes[place], SI_KERNEL);
+        let code = thread.drop_pending(signal);
         match process.disposition(signal) {
             Disposition::Ignore => {}
             Disposition::Kill => return Some(Taken::Kill(signal)),
@@ -81,17 +96,22 @@ pub fn is_handled(process: &Process, thread: &Thread, signal: Signal) -> bool {
 }
 
 impl Call<'_> {
-    /// Sends a signal to this thread. `Ok` if nothing more comes of it now.
+    /// Sends a signal of our own to this thread. `Ok` if nothing more comes of it now.
     pub(super) fn raise(&mut self, signal: Signal) -> Result<(), Break> {
+        self.raise_with(signal, SI_KERNEL)
+    }
+
+    /// Sends a signal with this `si_code`.
+    pub(super) fn raise_with(&mut self, signal: Signal, code: i32) -> Result<(), Break> {
         if self.thread.blocked & signal.bit() != 0 {
-            self.thread.pending |= signal.bit();
+            self.thread.keep(signal, code);
             return Ok(());
         }
         match self.process.disposition(signal) {
             Disposition::Ignore => Ok(()),
             Disposition::Kill => Err(Break::Kill(signal)),
             Disposition::Handle => {
-                self.thread.pending |= signal.bit();
+                self.thread.keep(signal, code);
                 Err(Break::Interrupted)
             }
         }
@@ -104,8 +124,8 @@ impl Call<'_> {
         let mut result = Ok(());
         for signal in (1..=COUNT as u8).map(Signal) {
             if ready & signal.bit() != 0 {
-                self.thread.pending &= !signal.bit();
-                match self.raise(signal) {
+                let code = self.thread.drop_pending(signal);
+                match self.raise_with(signal, code) {
                     Err(Break::Interrupted) => result = Err(Break::Interrupted),
                     other => other?,
                 }
@@ -198,11 +218,16 @@ fn interrupted(c: &mut Call<'_>) -> Outcome {
     if c.thread.progress > 0 {
         return Outcome::Signals(core::mem::take(&mut c.thread.progress));
     }
-    let never = NEVER_RESTARTED.map(u64::from).contains(&c.number);
-    match !never && flags & u64::from(SA_RESTART) != 0 {
+    match is_restartable(c) && flags & u64::from(SA_RESTART) != 0 {
         true => Outcome::Restart,
         false => Outcome::Signals(Errno::EINTR.rax()),
     }
+}
+
+/// Whether SA_RESTART has the call made again. A wait for a futex with a timeout would begin anew.
+fn is_restartable(c: &Call<'_>) -> bool {
+    let has_timeout = c.number == __NR_futex.into() && c.args[3] != 0;
+    !has_timeout && !NEVER_RESTARTED.map(u64::from).contains(&c.number)
 }
 
 /// A call that is done although it brought a signal.
@@ -214,7 +239,7 @@ pub(super) fn done(result: Result<(), Break>, value: u64) -> Answer {
 }
 
 /// The signal in this argument.
-fn signal(c: &Call<'_>, index: usize) -> Result<Signal, Errno> {
+pub(super) fn signal(c: &Call<'_>, index: usize) -> Result<Signal, Errno> {
     match c.uint(index) {
         number @ 1..=64 => Ok(Signal(number as u8)),
         _ => Err(Errno::EINVAL),
@@ -327,10 +352,10 @@ pub(super) fn rt_sigtimedwait(c: &mut Call<'_>) -> Answer {
         return Err(Errno::EAGAIN.into());
     }
     let place = found.trailing_zeros() as usize;
-    c.thread.pending &= !(1 << place);
-    let code = core::mem::replace(&mut c.thread.codes[place], SI_KERNEL);
+    let signal = Signal(place as u8 + 1);
+    let code = c.thread.drop_pending(signal);
     if info != 0 {
-        let cause = Cause::sent(Signal(place as u8 + 1), code);
+        let cause = Cause::sent(signal, code);
         c.process.memory.write(info, &cause.info())?;
     }
     // Its timer goes on.
@@ -351,8 +376,10 @@ pub(super) fn sigaltstack(c: &mut Call<'_>) -> Answer {
         }
         let bytes: [u8; 24] = c.process.memory.read_array(c.args[0])?;
         let new_flags = u64_at(&bytes, 8) as u32;
-        let new = (u64_at(&bytes, 0), new_flags, u64_at(&bytes, 16));
-        if new_flags & !(SS_DISABLE | SS_AUTODISARM) != 0 {
+        // SS_ONSTACK is what reading may have given; it is not asked for.
+        let kept = new_flags & !SS_ONSTACK;
+        let new = (u64_at(&bytes, 0), kept, u64_at(&bytes, 16));
+        if !matches!(new_flags & !SS_AUTODISARM, 0 | SS_ONSTACK | SS_DISABLE) {
             return Err(Errno::EINVAL.into());
         }
         let disabled = new_flags & SS_DISABLE != 0;
@@ -367,38 +394,4 @@ pub(super) fn sigaltstack(c: &mut Call<'_>) -> Answer {
         c.process.memory.write(c.args[1], &record)?;
     }
     Ok(0)
-}
-
-/// Sends the signal in argument `index`, or checks that it could be sent.
-fn send(c: &mut Call<'_>, index: usize, code: i32) -> Answer {
-    if c.int(index) == 0 {
-        return Ok(0);
-    }
-    let signal = signal(c, index)?;
-    c.thread.codes[usize::from(signal.0) - 1] = code;
-    done(c.raise(signal), 0)
-}
-
-pub(super) fn kill(c: &mut Call<'_>) -> Answer {
-    let pid = c.int(0);
-    let (own, group) = (c.process.pid as i32, c.process.group as i32);
-    match pid {
-        0 => send(c, 1, SI_USER),
-        _ if pid == own || pid == group.wrapping_neg() => send(c, 1, SI_USER),
-        _ => Err(Errno::ESRCH.into()),
-    }
-}
-
-pub(super) fn tkill(c: &mut Call<'_>) -> Answer {
-    match c.uint(0) == c.thread.tid {
-        true => send(c, 1, SI_TKILL),
-        false => Err(Errno::ESRCH.into()),
-    }
-}
-
-pub(super) fn tgkill(c: &mut Call<'_>) -> Answer {
-    match c.uint(0) == c.process.pid && c.uint(1) == c.thread.tid {
-        true => send(c, 2, SI_TKILL),
-        false => Err(Errno::ESRCH.into()),
-    }
 }

@@ -3,8 +3,8 @@
 use super::call::{Answer, Call, Outcome};
 use super::unknown::unknown;
 use super::{
-    advice, descriptor, directory, file, identity, limit, memory, path, poll, process, signal,
-    stat, terminal, time,
+    advice, descriptor, directory, file, identity, kill, limit, memory, path, poll, process,
+    signal, stat, terminal, time,
 };
 use linux_raw_sys::general::*;
 
@@ -202,9 +202,9 @@ static TABLE: [Handler; NUMBERS] = syscall_table(&[
     (__NR_listxattr, advice::listxattr),
     (__NR_llistxattr, advice::llistxattr),
     (__NR_flistxattr, advice::flistxattr),
-    (__NR_kill, signal::kill),
-    (__NR_tkill, signal::tkill),
-    (__NR_tgkill, signal::tgkill),
+    (__NR_kill, kill::kill),
+    (__NR_tkill, kill::tkill),
+    (__NR_tgkill, kill::tgkill),
 ]);
 
 /// Looks whether time or what was typed has brought a signal, between system calls.

@@ -270,7 +270,7 @@ pub(super) fn alarm(c: &mut Call<'_>) -> Answer {
     let left = c.process.timers[0].armed().map_or(0, |next| {
         let ns = super::call::nanoseconds(next.saturating_sub(now), c.kernel.tsc_hz());
         // Linux rounds, but not down to nothing.
-        ((ns + SECOND / 2) / SECOND).max(1)
+        (ns.saturating_add(SECOND / 2) / SECOND).max(1)
     });
     c.set_timer(0, u64::from(c.uint(0)) * SECOND, 0);
     Err(Break::Done(left))

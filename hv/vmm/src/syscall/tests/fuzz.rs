@@ -4,9 +4,9 @@ use super::*;
 use crate::memory::contents::SIZE_MAX;
 use proptest::prelude::*;
 
-/// Calls that move bytes or make something grow, half of all that are tried, and what their arguments are:
+/// Calls that move bytes, make something grow or set a timer, half of all that are tried, and what their arguments are:
 /// `f` an open file, `o` where an offset is or none, `n` an edge, `b` a buffer, `0` nothing, `?` anything.
-const GROWING: [(u32, &[u8; 6]); 16] = [
+const SHAPED: [(u32, &[u8; 6]); 19] = [
     (__NR_read, b"fbn???"),
     (__NR_write, b"fbn???"),
     (__NR_writev, b"fb????"),
@@ -23,6 +23,9 @@ const GROWING: [(u32, &[u8; 6]); 16] = [
     (__NR_mmap, b"0n??fn"),
     (__NR_mprotect, b"?n????"),
     (__NR_mincore, b"?nb???"),
+    (__NR_alarm, b"n?????"),
+    (__NR_setitimer, b"0bo???"),
+    (__NR_getitimer, b"0b????"),
 ];
 
 /// Numbers at the edges of offsets and counts.
@@ -39,7 +42,7 @@ const EDGES: [u64; 8] = [
 
 fn call() -> impl Strategy<Value = (u32, &'static [u8; 6])> {
     let any = (0u32..470).prop_map(|number| (number, b"??????"));
-    prop_oneof![any, proptest::sample::select(&GROWING[..])]
+    prop_oneof![any, proptest::sample::select(&SHAPED[..])]
 }
 
 /// An argument of this shape.

@@ -2,6 +2,7 @@
 
 use super::super::frame::{self, Registers};
 use super::super::signal::{Taken, take};
+use super::super::signals::{SI_KERNEL, SI_USER};
 use super::*;
 use crate::machine::Gpr;
 
@@ -161,4 +162,52 @@ fn a_signal_that_waits_for_the_end_of_a_call_that_fails_may_kill() {
 fn rt_sigsuspend_wants_a_mask() {
     let mut f = Fixture::new();
     f.error(__NR_rt_sigsuspend, &[0, 8], Errno::EFAULT);
+}
+
+fn code(f: &Fixture, signal: u32) -> i32 {
+    f.thread.codes[signal as usize - 1]
+}
+
+#[test]
+fn a_signal_that_waits_already_keeps_its_code() {
+    let mut f = Fixture::new();
+    handle(&mut f, SIGUSR1, 0);
+    let set = f.words(&[1 << (SIGUSR1 - 1)]);
+    assert_eq!(f.call(__NR_rt_sigprocmask, &[0, set, 0, 8]), 0);
+    assert_eq!(f.call(__NR_kill, &[1, SIGUSR1.into()]), 0);
+    assert_eq!(f.call(__NR_tkill, &[1, SIGUSR1.into()]), 0);
+    assert_eq!(code(&f, SIGUSR1), SI_USER);
+    // One that is not kept leaves no code behind.
+    assert_eq!(f.call(__NR_kill, &[1, SIGCHLD.into()]), 0);
+    assert_eq!(code(&f, SIGCHLD), SI_KERNEL);
+}
+
+#[test]
+fn an_alternate_stack_may_be_given_with_the_flags_it_was_read_with() {
+    let mut f = Fixture::new();
+    let stack = |f: &mut Fixture, flags: u32| f.words(&[OUT, flags.into(), 0x4000]);
+    let both = stack(&mut f, SS_ONSTACK | SS_DISABLE);
+    f.error(__NR_sigaltstack, &[both, 0], Errno::EINVAL);
+    let on = stack(&mut f, SS_ONSTACK);
+    assert_eq!(f.call(__NR_sigaltstack, &[on, 0]), 0);
+    assert_eq!(f.thread.alternate_stack, (OUT, 0, 0x4000));
+}
+
+#[test]
+fn a_futex_with_a_timeout_is_not_waited_for_anew() {
+    let mut f = Fixture::new();
+    f.kernel.has_input = true;
+    handle(&mut f, SIGALRM, SA_RESTART);
+    let (word, time) = (f.words(&[0]), f.words(&[10, 0]));
+    for (timeout, ended) in [
+        (time, Outcome::Signals(Errno::EINTR.rax())),
+        (0, Outcome::Restart),
+    ] {
+        let wait = [word, FUTEX_WAIT.into(), 0, timeout];
+        assert_eq!(f.outcome(__NR_alarm, &[1]), Outcome::Signals(0));
+        assert!(matches!(f.outcome(__NR_futex, &wait), Outcome::Block(_)));
+        f.kernel.now += 1000;
+        assert_eq!(f.outcome(__NR_futex, &wait), ended);
+        assert_eq!(taken(&mut f), Some(SIGALRM as u8));
+    }
 }

@@ -121,3 +121,17 @@ fn a_timer_of_cpu_time_stands_still_while_its_process_waits() {
     f.kernel.run_time = 10;
     assert!(comes(&mut f, SIGVTALRM, 50));
 }
+
+#[test]
+fn alarm_tells_of_a_timer_that_never_comes() {
+    let mut f = Fixture::new();
+    let never = f.words(&[0, 0, i64::MAX as u64, 999_999]);
+    assert_eq!(
+        f.outcome(__NR_setitimer, &[0, never, 0]),
+        Outcome::Signals(0)
+    );
+    let Outcome::Signals(left) = f.outcome(__NR_alarm, &[0]) else {
+        panic!("alarm has a value");
+    };
+    assert!(left > 1 << 33);
+}
