@@ -2,7 +2,7 @@
 
 use super::call::{Answer, Break, Call};
 use super::open_files::{Device, Object};
-use super::progress::{CONSOLE_STEP, Piece, STEP, Short};
+use super::progress::{CONSOLE_STEP, Piece, STEP, Short, moved_so_far};
 use super::record::u64_at;
 use super::transfer::COUNT_MAX;
 use crate::errno::Errno;
@@ -225,7 +225,8 @@ fn move_between(
     }
     let before = c.progress();
     let left = count.min(COUNT_MAX).saturating_sub(before);
-    let step = write_step(c, to)?.min(left);
+    let whole_step = write_step(c, to)?;
+    let step = whole_step.min(left);
     let moved = move_bytes(c, ino, start, to, step);
     if to_at != 0 {
         let file = c.system.open.get_mut(to)?;
@@ -237,9 +238,9 @@ fn move_between(
         Err(Break::Error(_) | Break::Block(_)) if before > 0 => return Ok(before),
         Err(why) => return Err(why),
     };
-    let end = start + moved;
-    keep_offset(c, from, from_at, end)?;
-    c.after_step(before + moved, moved == step && moved < left)
+    keep_offset(c, from, from_at, start + moved)?;
+    let progress = moved_so_far(before + moved, whole_step);
+    c.after_step(progress, moved == step && moved < left)
 }
 
 /// Keeps an offset at its place in the process's memory, or without one in the open file.

@@ -2,6 +2,7 @@
 
 use super::call::{Answer, Call};
 use super::open_files::{Device, Object};
+use super::progress::Progress;
 use crate::errno::Errno;
 use crate::memory::address_space::{AddressSpace, Backing, Place, Protection};
 use crate::memory::contents::Contents;
@@ -198,7 +199,7 @@ pub(super) fn mincore(c: &mut Call<'_>) -> Answer {
         c.process.memory.write(to.wrapping_add(page), &result)?;
     }
     match end < pages {
-        true => Err(c.cut(end)),
+        true => Err(c.cut(Progress::Whole(end))),
         false => Ok(0),
     }
 }

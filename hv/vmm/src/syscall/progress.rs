@@ -10,6 +10,21 @@ pub(super) const STEP: u64 = 256 << 10;
 /// How many bytes go to the console in one step: it may be a serial line, with some 10 bytes in a millisecond.
 pub(super) const CONSOLE_STEP: u64 = 512;
 
+/// How far a call that is cut into steps has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// A handler may be called between two steps: then this is the call's value, unless it is 0.
+    Value(u64),
+    /// Linux does not interrupt such a call: handlers are called when it is over.
+    Whole(u64),
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self::Value(0)
+    }
+}
+
 /// A part of the process's memory: where it begins, and its length in bytes.
 pub(super) type Piece = (u64, u64);
 
@@ -25,19 +40,22 @@ pub(super) enum Short {
 impl Call<'_> {
     /// What the steps before this one have done.
     pub(super) fn progress(&mut self) -> u64 {
-        mem::take(&mut self.thread.progress)
+        match mem::take(&mut self.thread.progress) {
+            Progress::Value(done) | Progress::Whole(done) => done,
+        }
     }
 
     /// The call goes on from here when others had their turn.
-    pub(super) fn cut(&mut self, done: u64) -> Break {
-        self.thread.progress = done;
+    pub(super) fn cut(&mut self, progress: Progress) -> Break {
+        self.thread.progress = progress;
         Break::Again
     }
 
-    /// After a step: the call goes on if there is `more`, else this is its value.
-    pub(super) fn after_step(&mut self, done: u64, more: bool) -> Answer {
+    /// After a step: the call goes on if there is `more`, else its progress is its value.
+    pub(super) fn after_step(&mut self, progress: Progress, more: bool) -> Answer {
+        let (Progress::Value(done) | Progress::Whole(done)) = progress;
         match more {
-            true => Err(self.cut(done)),
+            true => Err(self.cut(progress)),
             false => Ok(done),
         }
     }
@@ -59,7 +77,7 @@ impl Call<'_> {
             while done < end {
                 let part = (end - done).min(limit - done);
                 if part == 0 {
-                    return Err(self.cut(done));
+                    return Err(self.cut(moved_so_far(done, step)));
                 }
                 let place = base.wrapping_add(done - start);
                 let moved = match move_some(self, place, part, done) {
@@ -79,12 +97,21 @@ impl Call<'_> {
     fn stopped(&mut self, done: u64, why: Break, short: Short) -> Answer {
         match why {
             Break::Block(_) if done > 0 && short == Short::GoesOn => {
-                self.thread.progress = done;
+                self.thread.progress = Progress::Value(done);
                 Err(why)
             }
             Break::Error(_) | Break::Block(_) if done > 0 => Ok(done),
             Break::Done(_) | Break::Interrupted if done > 0 => Err(Break::Done(done)),
             why => Err(why),
         }
+    }
+}
+
+/// The progress of a call that moves this much in a step: of all that is cut, only writing to the console can be
+/// interrupted.
+pub(super) fn moved_so_far(done: u64, step: u64) -> Progress {
+    match step == CONSOLE_STEP {
+        true => Progress::Value(done),
+        false => Progress::Whole(done),
     }
 }

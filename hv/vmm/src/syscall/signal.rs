@@ -1,6 +1,7 @@
 //! Signals: sending them, and what a process does about them. [`super::frame`] calls the handlers.
 
 use super::call::{Answer, Break, Call, Outcome};
+use super::progress::Progress;
 use super::record::{Record, u64_at};
 use super::signals::{COUNT, Cause, SI_KERNEL, Signal};
 use super::state::{Action, Process, Thread};
@@ -52,22 +53,6 @@ pub enum Taken {
     Handle(Cause),
     /// It kills the process.
     Kill(Signal),
-}
-
-impl Thread {
-    /// Has a signal wait. One that waits already does not change.
-    fn keep(&mut self, signal: Signal, code: i32) {
-        if self.pending & signal.bit() == 0 {
-            self.pending |= signal.bit();
-            self.codes[usize::from(signal.0) - 1] = code;
-        }
-    }
-
-    /// Has a signal wait no longer, and gives its `si_code`.
-    fn drop_pending(&mut self, signal: Signal) -> i32 {
-        self.pending &= !signal.bit();
-        self.codes[usize::from(signal.0) - 1]
-    }
 }
 
 /// The next signal that does something.
@@ -164,7 +149,7 @@ impl Call<'_> {
         }
     }
 
-    /// Whether time or what was typed has brought a signal.
+    /// Whether time or what was typed has brought a signal, or one waits since a call that is not interrupted.
     pub(super) fn look_outside(&mut self) -> Result<(), Break> {
         time::expire(self)?;
         if self.kernel.has_console_input()
@@ -172,7 +157,10 @@ impl Call<'_> {
         {
             self.raise(signal)?;
         }
-        Ok(())
+        match self.thread.pending & !self.thread.blocked {
+            0 => Ok(()),
+            _ => Err(Break::Interrupted),
+        }
     }
 }
 
@@ -182,7 +170,7 @@ pub(super) fn conclude(c: &mut Call<'_>, why: Break) -> Outcome {
     match why {
         Break::Error(error) => {
             c.thread.deadline = None;
-            c.thread.progress = 0;
+            c.thread.progress = Progress::default();
             Outcome::Return(error.rax())
         }
         Break::Exit(status) => Outcome::Exit(status),
@@ -191,16 +179,24 @@ pub(super) fn conclude(c: &mut Call<'_>, why: Break) -> Outcome {
             Ok(()) => Outcome::Block(earlier(deadline, time::next_waiting(c))),
             Err(why) => conclude(c, why),
         },
-        Break::Again => {
-            c.thread.deadline = None;
-            Outcome::Again
-        }
+        Break::Again => again(c),
         Break::Interrupted => interrupted(c),
         Break::Done(value) => {
             c.thread.deadline = None;
             Outcome::Signals(value)
         }
         Break::SignalReturn => Outcome::SignalReturn,
+    }
+}
+
+/// Between two steps of a call.
+fn again(c: &mut Call<'_>) -> Outcome {
+    match (c.look_outside(), c.thread.progress) {
+        (Ok(()), _) | (Err(Break::Interrupted), Progress::Whole(_)) => {
+            c.thread.deadline = None;
+            Outcome::Again
+        }
+        (Err(why), _) => conclude(c, why),
     }
 }
 
@@ -215,8 +211,8 @@ fn interrupted(c: &mut Call<'_>) -> Outcome {
     let flags = c.process.actions.get(place).map_or(0, |a| a.flags);
     write_remaining(c);
     c.thread.deadline = None;
-    if c.thread.progress > 0 {
-        return Outcome::Signals(core::mem::take(&mut c.thread.progress));
+    if let Progress::Value(done @ 1..) = core::mem::take(&mut c.thread.progress) {
+        return Outcome::Signals(done);
     }
     match is_restartable(c) && flags & u64::from(SA_RESTART) != 0 {
         true => Outcome::Restart,

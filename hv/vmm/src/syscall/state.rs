@@ -3,6 +3,7 @@
 use super::descriptors::{Descriptor, Descriptors};
 use super::open_files::{Device, Object, OpenFile, OpenFiles};
 use super::pipe::Pipes;
+use super::progress::Progress;
 use super::signals::{SI_KERNEL, Signal};
 use super::tty::Terminal;
 use super::unknown::Warned;
@@ -173,9 +174,9 @@ pub struct Thread {
     pub restartable: Option<(u64, u32, u32)>,
     /// While a call blocks: until when, if it does not wait for ever.
     pub deadline: Option<Option<u64>>,
-    /// What a call that is cut into steps has done so far, most often bytes; 0 between calls. Who lets the thread do
-    /// something else before the call is made again takes this as the call's value.
-    pub progress: u64,
+    /// How far a call that is cut into steps has come; 0 between calls. Who lets the thread do something else before
+    /// the call is made again gives out a [`Progress::Value`] as the call's.
+    pub progress: Progress,
 }
 
 impl Thread {
@@ -197,7 +198,7 @@ impl Thread {
             alternate_stack: (0, SS_DISABLE, 0),
             restartable: None,
             deadline: None,
-            progress: 0,
+            progress: Progress::default(),
         }
     }
 
@@ -211,5 +212,19 @@ impl Thread {
     /// Sets which signals it blocks; two cannot be.
     pub fn set_mask(&mut self, blocked: u64) {
         self.blocked = blocked & !(Signal::KILL.bit() | Signal::STOP.bit());
+    }
+
+    /// Has a signal wait. One that waits already does not change.
+    pub(super) fn keep(&mut self, signal: Signal, code: i32) {
+        if self.pending & signal.bit() == 0 {
+            self.pending |= signal.bit();
+            self.codes[usize::from(signal.0) - 1] = code;
+        }
+    }
+
+    /// Has a signal wait no longer, and gives its `si_code`.
+    pub(super) fn drop_pending(&mut self, signal: Signal) -> i32 {
+        self.pending &= !signal.bit();
+        self.codes[usize::from(signal.0) - 1]
     }
 }

@@ -1,5 +1,6 @@
 //! Calls that are cut into steps.
 
+use super::super::progress::Progress;
 use super::*;
 
 /// How often a call is cut before it returns this.
@@ -95,4 +96,53 @@ fn a_full_pipe_is_written_whole_when_there_is_room_again() {
     // Who does not wait gets less.
     f.call(__NR_fcntl, &[4, F_SETFL.into(), O_NONBLOCK.into()]);
     assert_eq!(f.call(__NR_write, &write), 65_536);
+}
+
+/// A handler for SIGALRM, which comes in a second.
+fn alarm_soon(f: &mut Fixture) {
+    let action = f.words(&[0x1000, 0, 0, 0]);
+    assert_eq!(
+        f.call(__NR_rt_sigaction, &[SIGALRM.into(), action, 0, 8]),
+        0
+    );
+    assert_eq!(f.outcome(__NR_alarm, &[1]), Outcome::Signals(0));
+}
+
+#[test]
+fn a_signal_between_two_steps_ends_a_write_to_the_console() {
+    let mut f = Fixture::new();
+    alarm_soon(&mut f);
+    let write = [1, OUT, 60_000];
+    assert_eq!(f.outcome(__NR_write, &write), Outcome::Again);
+    f.kernel.now = 1000;
+    let ended = f.outcome(__NR_write, &write);
+    assert_eq!(ended, Outcome::Signals(f.kernel.console.len() as u64));
+    assert_eq!(f.thread.progress, Progress::default());
+}
+
+#[test]
+fn a_signal_between_two_steps_may_kill() {
+    let mut f = Fixture::new();
+    f.kernel.has_input = true;
+    f.kernel.typed.extend([3]);
+    let write = [1, OUT, 60_000];
+    assert_eq!(f.outcome(__NR_write, &write), Outcome::Kill(Signal::INT));
+}
+
+#[test]
+fn what_linux_does_not_interrupt_is_done_before_a_handler_is_called() {
+    let mut f = Fixture::new();
+    let anonymous = u64::from(MAP_PRIVATE | MAP_ANONYMOUS);
+    let many = 64 << 20;
+    let at = f.call(__NR_mmap, &[0, many, 0, anonymous, 0, 0]) as u64;
+    let file = sparse(&mut f, 1 << 20);
+    let (mincore, read) = ([at, many, OUT], [file, OUT, 0x8_0000]);
+    for (number, args, value) in [(__NR_mincore, mincore, 0), (__NR_read, read, 0x8_0000)] {
+        alarm_soon(&mut f);
+        f.kernel.now += 1000;
+        assert!(cuts(&mut f, number, &args, value) > 0);
+        let pause = f.outcome(__NR_pause, &[]);
+        assert_eq!(pause, Outcome::Signals(Errno::EINTR.rax()));
+        assert!(super::super::signal::take(&f.process, &mut f.thread).is_some());
+    }
 }
