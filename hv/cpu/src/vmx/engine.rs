@@ -9,7 +9,6 @@ use spec::control_registers::Rflags;
 use spec::segment::AccessRights;
 use spec::vmx::controls::Primary;
 use spec::vmx::fields::*;
-use spec::vmx::interruptibility::Interruptibility as Field;
 use vmm::exit::Record;
 use vmm::machine::{
     Engine, Event, Gprs, Interruptibility, Reg, Segment, SegmentRegister, TableRegister, Visit,
@@ -83,14 +82,8 @@ impl Engine for VmxVcpu {
 
     #[inline(always)]
     fn skip(&mut self, rip: u64) {
+        self.end_blocking();
         let vmcs = self.vmcs.current_mut();
-        let state = Field::from_bits_retain(vmcs.read(GUEST_INTERRUPTIBILITY_STATE));
-        if state.intersects(Field::STI_OR_MOV_SS) {
-            vmcs.write(
-                GUEST_INTERRUPTIBILITY_STATE,
-                (state - Field::STI_OR_MOV_SS).bits(),
-            );
-        }
         vmcs.write(GUEST_RIP, rip);
         let flags = Rflags::from_bits_retain(vmcs.read(GUEST_RFLAGS));
         if flags.intersects(Rflags::TF | Rflags::RF) {

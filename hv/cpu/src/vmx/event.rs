@@ -39,9 +39,11 @@ impl VmxVcpu {
         self.injecting = true;
     }
 
-    /// The delivery of an event ends blocking by STI or MOV SS, which a #DB that exited leaves in the VMCS. With
-    /// RFLAGS.TF, VM entry would refuse it (SDM 3C "Checks on Guest Non-Register State").
-    fn end_blocking(&mut self) {
+    /// Ends blocking by STI or MOV SS, as an instruction does that was emulated, and the delivery of an event. A #DB
+    /// that exited leaves it in the VMCS, and with RFLAGS.TF VM entry would refuse it (SDM 3C "Checks on Guest
+    /// Non-Register State").
+    #[inline(always)]
+    pub(super) fn end_blocking(&mut self) {
         let vmcs = self.vmcs.current_mut();
         let state = Field::from_bits_retain(vmcs.read(GUEST_INTERRUPTIBILITY_STATE));
         if state.intersects(Field::STI_OR_MOV_SS) {

@@ -13,7 +13,8 @@ fn ram(size: u64) -> GuestRam {
     GuestRam::new(VecMemory::leak(size as usize), Hpa(0), size)
 }
 
-fn start(program: &'static [u8]) -> Start<'static> {
+/// How this program is started.
+pub(super) fn start(program: &'static [u8]) -> Start<'static> {
     Start {
         program,
         archive: None,

@@ -1,5 +1,6 @@
 use super::super::elf::tests::program;
-use super::super::{Start, load};
+use super::super::load;
+use super::super::tests::start;
 use super::*;
 use crate::machine::fake::Fixture;
 use crate::memory::GuestRam;
@@ -15,17 +16,7 @@ const HANDLER: u64 = 0x40_00b8;
 
 /// A virtual CPU with a program that handles this signal.
 fn fixture(signal: Signal) -> Fixture {
-    let start = Start {
-        program: program(&[0x90; 16]).leak(),
-        archive: None,
-        path: "/bin/it",
-        arguments: &[],
-        seed: 1,
-        hwcap: 0,
-        fsgsbase: false,
-        extended_state: 832,
-        seconds: 1_000_000_000,
-    };
+    let start = start(program(&[0x90; 16]).leak());
     let ram = GuestRam::new(VecMemory::leak(SIZE as usize), Hpa(0), SIZE);
     let mut app = load(&start, ram).unwrap();
     app.process.actions[usize::from(signal.0) - 1] = Action {
