@@ -116,6 +116,12 @@ impl Machine for Native {
         }
     }
 
+    fn wake(&self, cpu: usize) {
+        if let Some(cpu) = percpu::all().get(cpu) {
+            percpu::with_apic(|apic| apic.wake(cpu.apic_id()));
+        }
+    }
+
     fn write_back_caches(&self) {
         // SAFETY: WBINVD at CPL 0 changes no data.
         unsafe { asm!("wbinvd", options(nostack, preserves_flags)) }

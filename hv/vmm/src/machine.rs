@@ -90,6 +90,8 @@ pub trait Machine: Sync {
     fn write_back_caches(&self);
     /// Writes to the console.
     fn write_console(&self, text: &[u8]);
+    /// Ends the wait or the guest that this physical CPU is in.
+    fn wake(&self, cpu: usize);
     /// Whether anything can ever come in on the console.
     fn has_console_input(&self) -> bool;
     /// Reads what has come in on the console, if anything has.

@@ -116,7 +116,7 @@ impl Scheduler {
             Ending(stop, &*vcpu.engine)
         );
         vcpu.counts.write_table(|line| log::info!("  {line}"));
-        if *stop != Stop::Exit(0) {
+        if !matches!(stop, Stop::Exit(0) | Stop::PowerOff) {
             self.count_failure();
         }
     }
@@ -192,6 +192,8 @@ impl fmt::Display for Ending<'_> {
                     engine.reg(Reg::Rip)
                 )
             }
+            Stop::PowerOff => write!(f, "power off"),
+            Stop::Reset => write!(f, "reset at rip {:#x}", engine.reg(Reg::Rip)),
             Stop::TripleFault => write!(f, "triple fault at rip {:#x}", engine.reg(Reg::Rip)),
             Stop::Unsupported(what) => write!(f, "stopped: {what}"),
         }

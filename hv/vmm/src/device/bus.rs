@@ -14,6 +14,10 @@ pub enum Effect {
     None,
     /// The guest ends with this status.
     Exit(u64),
+    /// The guest switches its machine off.
+    PowerOff,
+    /// The guest resets its machine.
+    Reset,
 }
 
 /// A device with registers.
@@ -26,6 +30,12 @@ pub trait Device: Send {
     fn read(&mut self, offset: u16, size: u8) -> u32;
     /// Writes it; `value` has no more than `size` bytes.
     fn write(&mut self, offset: u16, size: u8, value: u32) -> Effect;
+    /// The TSC at which it next does something by itself.
+    fn deadline(&self) -> Option<u64> {
+        None
+    }
+    /// Does what was due until now.
+    fn advance(&mut self) {}
 }
 
 /// How many I/O ports there are.

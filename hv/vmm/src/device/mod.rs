@@ -1,6 +1,9 @@
 //! The devices of the virtual PC.
 
 pub mod bus;
+pub mod clock;
 mod debug;
+pub mod interrupts;
 pub mod lapic;
+pub mod processors;
 mod uart;

@@ -37,9 +37,17 @@ fn access(x: &Exit, v: &mut Vcpu) -> Verdict {
 #[inline]
 fn register_out(io: Io, v: &mut Vcpu) -> Verdict {
     let value = v.gprs[Gpr::Rax] as u32;
-    match v.guest.bus.lock().write(io.port, io.size, value) {
-        Effect::None => Verdict::Next,
-        Effect::Exit(status) => Verdict::Stop(Stop::Exit(status)),
+    let effect = v.guest.bus.lock().write(io.port, io.size, value);
+    stop(effect).map_or(Verdict::Next, Verdict::Stop)
+}
+
+/// The end that an access leads to.
+fn stop(effect: Effect) -> Option<Stop> {
+    match effect {
+        Effect::None => None,
+        Effect::Exit(status) => Some(Stop::Exit(status)),
+        Effect::PowerOff => Some(Stop::PowerOff),
+        Effect::Reset => Some(Stop::Reset),
     }
 }
 
@@ -69,8 +77,8 @@ fn string_io(io: Io, v: &mut Vcpu) -> Verdict {
         Ok(effect == Effect::None)
     };
     let progress = walk(io, v).and_then(|walk| repeat(v, io, walk, once));
-    match (effect, progress) {
-        (Effect::Exit(status), _) => Verdict::Stop(Stop::Exit(status)),
+    match (stop(effect), progress) {
+        (Some(stop), _) => Verdict::Stop(stop),
         (_, Ok(Progress::Partly)) => Verdict::NextBy(0),
         (_, Ok(_)) => Verdict::Next,
         (_, Err(event)) => Verdict::Inject(event),

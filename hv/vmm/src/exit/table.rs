@@ -45,6 +45,10 @@ pub enum Stop {
         /// Its name.
         name: &'static str,
     },
+    /// It switched its machine off, which is a good end.
+    PowerOff,
+    /// It reset its machine.
+    Reset,
     /// A triple fault or shutdown.
     TripleFault,
     /// It did something that we do not support, or its state cannot be entered.

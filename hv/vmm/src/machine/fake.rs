@@ -42,6 +42,8 @@ pub(crate) struct FakeMachine {
     pub(crate) caches_written_back: AtomicUsize,
     /// The deadlines that it was told to wait for; waiting moves the clock there.
     pub(crate) waits: Mutex<Vec<Option<u64>>>,
+    /// The physical CPUs that were woken.
+    pub(crate) woken: Mutex<Vec<usize>>,
 }
 
 impl FakeMachine {
@@ -60,6 +62,7 @@ impl FakeMachine {
             interrupts_accepted: AtomicUsize::new(0),
             caches_written_back: AtomicUsize::new(0),
             waits: Mutex::default(),
+            woken: Mutex::default(),
         }))
     }
 
@@ -118,6 +121,10 @@ impl Machine for FakeMachine {
         self.waits.lock().push(deadline);
         self.clock
             .fetch_max(deadline.expect("an end to waiting"), Relaxed);
+    }
+
+    fn wake(&self, cpu: usize) {
+        self.woken.lock().push(cpu);
     }
 
     fn write_back_caches(&self) {

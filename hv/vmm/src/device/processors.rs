@@ -1,0 +1,269 @@
+//! What reaches a guest's virtual CPUs from outside them: interrupts, NMI, INIT, SIPI, and the word to stop. Each
+//! has a letter box that any other may fill at any time; the virtual CPU empties it before VM entry.
+
+use crate::machine::Machine;
+use alloc::boxed::Box;
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
+use spec::apic::{BROADCAST_X2APIC, BROADCAST_XAPIC, DeliveryMode};
+
+/// Who a message is for (SDM 3A "Determining IPI Destination").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// The APIC with this ID; the broadcast ID of the sender's mode is [`Destination::All`].
+    Physical(u32),
+    /// The APICs whose logical ID matches: 8 bits from an xAPIC or an I/O APIC.
+    Logical(u8),
+    /// The APICs whose logical x2APIC ID matches.
+    Cluster(u32),
+    /// All, the sender too.
+    All,
+}
+
+/// A message on the APICs' bus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Who it is for.
+    pub destination: Destination,
+    /// What it does there.
+    pub mode: DeliveryMode,
+    /// The vector.
+    pub vector: u8,
+    /// It is level triggered: its EOI goes to the I/O APICs.
+    pub level: bool,
+}
+
+/// What a local APIC answers to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Address {
+    /// The logical destination register.
+    pub logical: u32,
+    /// It is in x2APIC mode.
+    pub x2apic: bool,
+    /// In xAPIC mode: the cluster model, not the flat one.
+    pub cluster: bool,
+    /// It is enabled by IA32_APIC_BASE.
+    pub enabled: bool,
+    /// The class of its processor's priority, for lowest-priority delivery.
+    pub priority: u8,
+}
+
+/// What has come for one virtual CPU.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Mail {
+    /// Requested vectors: bit `n % 32` of word `n / 32`.
+    pub requests: [u32; 8],
+    /// Those of them that are level triggered.
+    pub levels: [u32; 8],
+    /// An NMI.
+    pub nmi: bool,
+    /// An INIT.
+    pub init: bool,
+    /// A startup IPI with this vector, after the INIT if both came.
+    pub startup: Option<u8>,
+}
+
+const NMI: u32 = 1 << 8;
+const INIT: u32 = 1 << 9;
+const STARTUP: u32 = 1 << 10;
+
+/// One virtual CPU as others see it.
+#[derive(Default)]
+struct Processor {
+    /// Something is in the box.
+    mail: AtomicBool,
+    requests: [AtomicU32; 8],
+    levels: [AtomicU32; 8],
+    /// NMI, INIT, STARTUP; the startup IPI's vector in bits 7:0.
+    signals: AtomicU32,
+    /// An [`Address`], packed.
+    address: AtomicU64,
+    /// The physical CPU that it belongs to.
+    home: AtomicUsize,
+}
+
+/// The virtual CPUs of a guest; the index of one is its APIC ID.
+pub struct Processors {
+    machine: &'static dyn Machine,
+    list: Box<[Processor]>,
+    stopped: AtomicBool,
+}
+
+impl Processors {
+    /// So many.
+    #[must_use]
+    pub fn new(machine: &'static dyn Machine, count: usize) -> Self {
+        Self {
+            machine,
+            list: (0..count).map(|_| Processor::default()).collect(),
+            stopped: AtomicBool::new(false),
+        }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Says which physical CPU a virtual one belongs to.
+    pub fn set_home(&self, index: usize, cpu: usize) {
+        self.list[index].home.store(cpu, Relaxed);
+    }
+
+    /// Says what a virtual CPU's APIC answers to.
+    pub fn set_address(&self, index: usize, address: Address) {
+        self.list[index].address.store(address.pack(), Relaxed);
+    }
+
+    /// Whether something has come for this virtual CPU, or all are to stop.
+    #[inline]
+    #[must_use]
+    pub fn has_mail(&self, index: usize) -> bool {
+        self.list[index].mail.load(Acquire)
+    }
+
+    /// Whether all are to stop.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Acquire)
+    }
+
+    /// Has all of them stop.
+    pub fn stop(&self) {
+        self.stopped.store(true, Release);
+        (0..self.list.len()).for_each(|index| self.wake(index));
+    }
+
+    /// Empties the box.
+    #[must_use]
+    pub fn take(&self, index: usize) -> Mail {
+        let processor = &self.list[index];
+        processor.mail.swap(false, AcqRel);
+        let signals = processor.signals.swap(0, AcqRel);
+        let take = |words: &[AtomicU32; 8]| core::array::from_fn(|n| words[n].swap(0, AcqRel));
+        // A level is set before its request, and taken after it.
+        let requests = take(&processor.requests);
+        Mail {
+            requests,
+            levels: take(&processor.levels),
+            nmi: signals & NMI != 0,
+            init: signals & INIT != 0,
+            startup: (signals & STARTUP != 0).then_some(signals as u8),
+        }
+    }
+
+    /// Has this virtual CPU look into its box, and at all else that its VM entry depends on.
+    pub fn wake(&self, index: usize) {
+        let processor = &self.list[index];
+        if !processor.mail.swap(true, AcqRel) {
+            let home = processor.home.load(Relaxed);
+            if home != self.machine.cpu() {
+                self.machine.wake(home);
+            }
+        }
+    }
+
+    /// Delivers a message to all that it is for. False if there is nobody.
+    pub fn send(&self, message: Message) -> bool {
+        let matching = |index: &usize| self.is_for(message.destination, *index);
+        let all = (0..self.list.len()).filter(matching);
+        if message.mode == DeliveryMode::LOWEST_PRIORITY {
+            let chosen = all.min_by_key(|&index| self.address(index).priority);
+            return chosen.map(|index| self.post(index, message)).is_some();
+        }
+        let mut found = false;
+        all.for_each(|index| {
+            self.post(index, message);
+            found = true;
+        });
+        found
+    }
+
+    /// Delivers a message to one virtual CPU, whatever its destination says.
+    pub fn post(&self, index: usize, message: Message) {
+        let processor = &self.list[index];
+        let (word, bit) = (usize::from(message.vector / 32), 1 << (message.vector % 32));
+        match message.mode {
+            DeliveryMode::FIXED | DeliveryMode::LOWEST_PRIORITY => {
+                if message.level {
+                    processor.levels[word].fetch_or(bit, AcqRel);
+                }
+                processor.requests[word].fetch_or(bit, AcqRel);
+            }
+            DeliveryMode::NMI => {
+                processor.signals.fetch_or(NMI, AcqRel);
+            }
+            // A startup IPI that came before the INIT is lost.
+            DeliveryMode::INIT => {
+                let _ = processor
+                    .signals
+                    .fetch_update(AcqRel, Acquire, |old| Some(old & !(STARTUP | 0xff) | INIT));
+            }
+            // Only the first one counts.
+            DeliveryMode::STARTUP => {
+                let first = |old: u32| {
+                    (old & STARTUP == 0).then_some(old | STARTUP | u32::from(message.vector))
+                };
+                let _ = processor.signals.fetch_update(AcqRel, Acquire, first);
+            }
+            _ => return,
+        }
+        self.wake(index);
+    }
+
+    fn address(&self, index: usize) -> Address {
+        Address::unpack(self.list[index].address.load(Relaxed))
+    }
+
+    fn is_for(&self, destination: Destination, index: usize) -> bool {
+        let address = self.address(index);
+        if !address.enabled {
+            return false;
+        }
+        match destination {
+            Destination::All => true,
+            Destination::Physical(id) => id as usize == index,
+            Destination::Logical(to) => address.answers_to(to),
+            Destination::Cluster(to) => address.answers_to_cluster(to),
+        }
+    }
+}
+
+impl Address {
+    fn pack(self) -> u64 {
+        u64::from(self.logical)
+            | u64::from(self.priority) << 32
+            | u64::from(self.x2apic) << 40
+            | u64::from(self.cluster) << 41
+            | u64::from(self.enabled) << 42
+    }
+
+    fn unpack(word: u64) -> Self {
+        Self {
+            logical: word as u32,
+            priority: (word >> 32) as u8,
+            x2apic: word >> 40 & 1 != 0,
+            cluster: word >> 41 & 1 != 0,
+            enabled: word >> 42 & 1 != 0,
+        }
+    }
+
+    /// SDM 3A "Logical Destination Mode": flat and cluster model, and in x2APIC mode the cluster and the bit that
+    /// fit into 8 bits.
+    fn answers_to(self, to: u8) -> bool {
+        let own = (self.logical >> 24) as u8;
+        match (self.x2apic, self.cluster) {
+            _ if to == BROADCAST_XAPIC => true,
+            (true, _) => self.logical >> 16 == 0 && self.logical & u32::from(to) != 0,
+            (false, false) => to & own != 0,
+            (false, true) => to >> 4 == own >> 4 && to & own & 0xf != 0,
+        }
+    }
+
+    /// SDM 3A "Logical Destination Mode in x2APIC Mode".
+    fn answers_to_cluster(self, to: u32) -> bool {
+        let own = self.logical;
+        to == BROADCAST_X2APIC || self.x2apic && to >> 16 == own >> 16 && to & own & 0xffff != 0
+    }
+}
