@@ -80,6 +80,8 @@ fn load(host: &'static Host, modules: &[Module]) {
         );
         SCHEDULER.count_failure();
     }
+    // The virtual CPUs of a guest go to different CPUs, and those of the next guest go on from there.
+    let mut cpu = (0..cpus).cycle();
     for (index, module) in requests.enumerate() {
         let number = index + 1;
         let seat = Seat {
@@ -90,7 +92,10 @@ fn load(host: &'static Host, modules: &[Module]) {
             modules,
         };
         match guest::load(module, &seat) {
-            Some(Ok(vcpu)) => SCHEDULER.add(index % cpus, vcpu),
+            Some(Ok(vcpus)) => vcpus
+                .into_iter()
+                .zip(&mut cpu)
+                .for_each(|(vcpu, cpu)| SCHEDULER.add(cpu, vcpu)),
             Some(Err((path, error))) => {
                 log::error!("guest {number} ({path}): {error}");
                 SCHEDULER.count_failure();

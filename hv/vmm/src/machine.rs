@@ -188,6 +188,8 @@ pub trait Engine: Send {
     /// `next` it goes on there, as after [`Engine::skip`].
     fn run(&mut self, gprs: &mut Gprs, record: &mut Record, next: Option<NonZeroU64>) -> Visit;
 
+    /// Drops the event that is to be delivered at the next VM entry, and what holds others back.
+    fn cancel(&mut self);
     /// Reads a register.
     fn reg(&self, register: Reg) -> u64;
     /// Writes a register. The caller has checked what the architecture checks.
@@ -242,6 +244,8 @@ pub trait Engine: Send {
     fn set_interrupt_window(&mut self, on: bool);
     /// Exits as soon as the guest can take an NMI.
     fn set_nmi_window(&mut self, on: bool);
+    /// Whether PAUSE exits.
+    fn set_pause_exiting(&mut self, on: bool);
     /// Which exception vectors exit: bit n for vector n.
     fn set_exception_intercepts(&mut self, vectors: u32);
     /// Whether reads and writes of this MSR go through without an exit.

@@ -19,6 +19,8 @@ pub enum Pause {
     Waiting,
     /// The guest ended.
     Stopped(Stop),
+    /// Another virtual CPU ended the guest.
+    Over,
 }
 
 /// Runs a loaded virtual CPU until the TSC reaches `slice_end`, or until it waits or ends.
@@ -29,11 +31,14 @@ pub fn run(v: &mut Vcpu, slice_end: u64, ring: &Ring) -> Pause {
     let now = v.host.machine.now();
     v.counts.resume(now);
     v.guest.run_time.resume(now);
-    v.lapic.advance(now);
+    v.collect(now);
+    v.lapic.touch();
     let mut next = None;
     loop {
-        if v.lapic.is_touched() {
-            prepare(v, &mut deadline, next.take());
+        if v.lapic.is_touched()
+            && let Some(pause) = prepare(v, &mut deadline, next.take())
+        {
+            return leave(v, pause);
         }
         let visit = v.engine.run(&mut v.gprs, &mut record, next.take());
         let exit = record.decode();
@@ -94,21 +99,42 @@ impl Deadline {
     }
 }
 
-/// Before a VM entry at `rip`: has the engine exit when the first deadline comes, and delivers what
-/// is pending.
+/// Before a VM entry at `rip`: takes in what came from other CPUs, has the engine exit when the first deadline comes,
+/// and delivers what is pending.
 #[inline(never)]
-fn prepare(v: &mut Vcpu, deadline: &mut Deadline, rip: Option<NonZeroU64>) {
+fn prepare(v: &mut Vcpu, deadline: &mut Deadline, rip: Option<NonZeroU64>) -> Option<Pause> {
     if let Some(rip) = rip {
         v.engine.skip(rip.get());
     }
-    let timers = v.lapic.next_deadline().into_iter().chain(v.alarm);
-    let next = timers.fold(deadline.slice_end, u64::min);
+    v.receive();
+    if v.lapic.has_signal() {
+        v.take_signals();
+    }
+    if v.guest.interrupts.processors.is_stopped() {
+        return Some(Pause::Over);
+    }
+    if v.activity == Activity::WaitForSipi {
+        return Some(Pause::Waiting);
+    }
+    let next = v
+        .next_deadline()
+        .unwrap_or(u64::MAX)
+        .min(deadline.slice_end);
     if !deadline.armed || next != deadline.next {
         v.engine.set_deadline(Some(next));
         (deadline.next, deadline.armed) = (next, true);
     }
     interrupt::deliver(v);
     v.lapic.settle();
+    None
+}
+
+/// Stops counting the guest's time.
+fn leave(v: &mut Vcpu, pause: Pause) -> Pause {
+    let now = v.host.machine.now();
+    v.counts.pause(now);
+    v.guest.run_time.pause(now);
+    pause
 }
 
 #[inline]
@@ -134,14 +160,11 @@ fn decide(v: &mut Vcpu, exit: &Exit, verdict: Verdict, deadline: &mut Deadline) 
     let pause = apply(v, exit, verdict);
     let now = v.host.machine.now();
     if pause.is_some() || now >= deadline.next {
-        v.lapic.advance(now);
+        v.collect(now);
     }
-    let pause = pause.or((now >= deadline.slice_end).then_some(Pause::SliceOver));
-    if pause.is_some() {
-        v.counts.pause(now);
-        v.guest.run_time.pause(now);
-    }
-    pause
+    let over = now >= deadline.slice_end || v.shares_cpu && exit.kind == Kind::ExternalInterrupt;
+    let pause = pause.or(over.then_some(Pause::SliceOver));
+    pause.map(|pause| leave(v, pause))
 }
 
 /// Carries out a verdict: the one place that advances RIP, injects and stops.
@@ -157,23 +180,14 @@ fn apply(v: &mut Vcpu, exit: &Exit, verdict: Verdict) -> Option<Pause> {
         }
         Verdict::Redirect => None,
         Verdict::Inject(event) => inject(v, exit, event),
-        Verdict::Halt => advance(v, exit).or_else(|| halt(v)),
+        Verdict::Halt => advance(v, exit).or(Some(Pause::Waiting)),
         Verdict::Yield => advance(v, exit).or(Some(Pause::SliceOver)),
         Verdict::Wait(until) => {
-            v.activity = Activity::Waiting(until.unwrap_or(u64::MAX));
+            v.set_activity(Activity::Waiting(until.unwrap_or(u64::MAX)));
             Some(Pause::Waiting)
         }
         Verdict::Stop(stop) => Some(Pause::Stopped(stop)),
     }
-}
-
-/// Waits behind a HLT, unless the instruction ends in a debug exception, which ends the halt (SDM 2A "HLT").
-fn halt(v: &mut Vcpu) -> Option<Pause> {
-    if v.engine.is_injecting() {
-        return None;
-    }
-    v.activity = Activity::Halted;
-    Some(Pause::Waiting)
 }
 
 /// Goes on behind the instruction.

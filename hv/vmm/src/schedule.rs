@@ -2,6 +2,7 @@
 
 use crate::exit::simple;
 use crate::exit::table::Stop;
+use crate::guest::End;
 use crate::host::Host;
 use crate::machine::{Engine, Reg};
 use crate::run::{Pause, run};
@@ -9,7 +10,6 @@ use crate::trace::{MAX_CPUS, RINGS};
 use crate::vcpu::{Activity, Vcpu};
 use alloc::collections::VecDeque;
 use alloc::format;
-use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use spin::Mutex;
 
@@ -46,6 +46,8 @@ impl Scheduler {
 
     /// Gives a virtual CPU to a physical CPU that has not started to [`Scheduler::run`].
     pub fn add(&self, cpu: usize, vcpu: Vcpu) {
+        let processors = &vcpu.guest.interrupts.processors;
+        processors.set_home(vcpu.number as usize, cpu);
         self.queues[cpu].lock().push_back(vcpu);
     }
 
@@ -84,18 +86,26 @@ impl Scheduler {
             SLICE_MS
         };
         let now = host.machine.now();
-        vcpu.activity = Activity::Active;
+        if vcpu.activity != Activity::WaitForSipi {
+            vcpu.set_activity(Activity::Active);
+        }
         vcpu.engine.load();
+        if vcpu.shares_cpu == queue.is_empty() {
+            vcpu.shares_cpu = !queue.is_empty();
+            vcpu.engine.set_pause_exiting(vcpu.shares_cpu);
+        }
         let slice_end = now.saturating_add(ticks(host, slice)).min(vcpu.expires);
         let pause = if now < vcpu.expires {
             run(&mut vcpu, slice_end, &RINGS[cpu])
         } else {
             Pause::Stopped(time_is_up(&vcpu))
         };
-        if let Pause::Stopped(stop) = pause {
-            self.report(&vcpu, &stop);
+        if let Pause::Stopped(stop) = &pause {
+            vcpu.guest.finish(|| ending(stop, &*vcpu.engine));
+        }
+        if matches!(pause, Pause::Stopped(_) | Pause::Over) {
             vcpu.engine.unload();
-            return;
+            return self.take_leave(&vcpu);
         }
         if let Activity::Waiting(until) = vcpu.activity {
             let poll = host.machine.now().saturating_add(ticks(host, POLL_MS));
@@ -105,18 +115,22 @@ impl Scheduler {
         queue.push_back(vcpu);
     }
 
-    fn report(&self, vcpu: &Vcpu, stop: &Stop) {
+    /// A virtual CPU has left for good; the last one of a guest tells of its end.
+    fn take_leave(&self, vcpu: &Vcpu) {
         let guest = &vcpu.guest;
+        let Some((end, counts)) = guest.leave(&vcpu.counts) else {
+            return;
+        };
         let _whole = self.reports.lock();
         guest.console.flush();
         log::info!(
             "guest {} ({}) ended: {}",
             guest.number,
             guest.path,
-            Ending(stop, &*vcpu.engine)
+            end.text
         );
-        vcpu.counts.write_table(|line| log::info!("  {line}"));
-        if !matches!(stop, Stop::Exit(0) | Stop::PowerOff) {
+        counts.write_table(|line| log::info!("  {line}"));
+        if !end.good {
             self.count_failure();
         }
     }
@@ -149,16 +163,18 @@ fn next_ready(queue: &mut VecDeque<Vcpu>, now: u64) -> Option<Vcpu> {
 }
 
 fn is_ready(v: &mut Vcpu, now: u64) -> bool {
-    if now >= v.expires {
+    if now >= v.expires || v.guest.interrupts.processors.is_stopped() {
         return true;
     }
+    v.collect(now);
     match v.activity {
         Activity::Active => true,
+        _ if v.lapic.has_signal() => true,
         Activity::Waiting(until) => now >= until,
-        Activity::Halted => {
-            v.lapic.advance(now);
-            v.lapic.pending_interrupt().is_some()
+        Activity::Halted { interrupts, nmis } => {
+            interrupts && v.lapic.pending_interrupt().is_some() || nmis && v.lapic.has_nmi()
         }
+        Activity::WaitForSipi => false,
     }
 }
 
@@ -167,7 +183,7 @@ fn next_deadline(queue: &VecDeque<Vcpu>, host: &Host) -> Option<u64> {
     let waking = |v: &Vcpu| match v.activity {
         Activity::Active => Some(host.machine.now()),
         Activity::Waiting(until) => Some(until),
-        Activity::Halted => v.lapic.next_deadline(),
+        Activity::Halted { .. } | Activity::WaitForSipi => v.next_deadline(),
     };
     let ending = |v: &Vcpu| v.timeout.map(|_| v.expires);
     queue
@@ -177,27 +193,21 @@ fn next_deadline(queue: &VecDeque<Vcpu>, host: &Host) -> Option<u64> {
         .min()
 }
 
-/// How a guest ended, in words.
-struct Ending<'a>(&'a Stop, &'a dyn Engine);
-
-impl fmt::Display for Ending<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(stop, engine) = self;
-        match stop {
-            Stop::Exit(status) => write!(f, "exit {status}"),
-            Stop::Signal { number, name } => {
-                write!(
-                    f,
-                    "killed by signal {number} ({name}) at rip {:#x}",
-                    engine.reg(Reg::Rip)
-                )
-            }
-            Stop::PowerOff => write!(f, "power off"),
-            Stop::Reset => write!(f, "reset at rip {:#x}", engine.reg(Reg::Rip)),
-            Stop::TripleFault => write!(f, "triple fault at rip {:#x}", engine.reg(Reg::Rip)),
-            Stop::Unsupported(what) => write!(f, "stopped: {what}"),
+/// How a guest ended whose virtual CPU stopped like this.
+fn ending(stop: &Stop, engine: &dyn Engine) -> End {
+    let rip = engine.reg(Reg::Rip);
+    let text = match stop {
+        Stop::Exit(status) => format!("exit {status}"),
+        Stop::Signal { number, name } => {
+            format!("killed by signal {number} ({name}) at rip {rip:#x}")
         }
-    }
+        Stop::PowerOff => "power off".into(),
+        Stop::Reset => format!("reset at rip {rip:#x}"),
+        Stop::TripleFault => format!("triple fault at rip {rip:#x}"),
+        Stop::Unsupported(what) => format!("stopped: {what}"),
+    };
+    let good = matches!(stop, Stop::Exit(0) | Stop::PowerOff);
+    End { text, good }
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@ use crate::exit::exception;
 use crate::exit::msr::PASSTHROUGH;
 use crate::guest::Guest;
 use crate::host::Host;
-use crate::machine::{Engine, Gpr, Gprs, Reg};
+use crate::machine::{Engine, Gpr, Gprs, Reg, Segment, SegmentRegister};
 use crate::msrs::Msrs;
+use crate::reset;
 use crate::trace::Counts;
 use crate::watched::Watched;
 use alloc::boxed::Box;
@@ -19,8 +20,15 @@ use spec::addr::{Gva, L1Gpa};
 pub enum Activity {
     /// It does.
     Active,
-    /// It executed HLT and waits for an interrupt.
-    Halted,
+    /// It executed HLT and waits.
+    Halted {
+        /// An interrupt ends that: they are enabled.
+        interrupts: bool,
+        /// An NMI ends that: they are not blocked.
+        nmis: bool,
+    },
+    /// It waits for a startup IPI.
+    WaitForSipi,
     /// It waits for something outside, and looks again when the TSC reaches this.
     Waiting(u64),
 }
@@ -50,6 +58,8 @@ pub struct Vcpu {
     pub number: u32,
     /// Whether it runs.
     pub activity: Activity,
+    /// Others wait for the same physical CPU.
+    pub shares_cpu: bool,
     /// How many seconds it may run from when the guests start, and the TSC at which they are over.
     pub timeout: Option<u64>,
     /// See `timeout`.
@@ -69,29 +79,130 @@ pub struct Vcpu {
 }
 
 impl Vcpu {
-    /// The only virtual CPU of a guest, with registers that go through to the engine's.
+    /// Virtual CPU `number` of a guest, after reset, with registers that go through to the engine's. All but the
+    /// first wait to be started.
+    ///
+    /// The engine is loaded on this physical CPU.
     #[must_use]
-    pub fn new(mut engine: Box<dyn Engine>, guest: Arc<Guest>, host: &'static Host) -> Self {
+    pub fn new(
+        mut engine: Box<dyn Engine>,
+        guest: Arc<Guest>,
+        host: &'static Host,
+        number: u32,
+    ) -> Self {
         for &(msr, read, write) in PASSTHROUGH {
             engine.set_msr_passthrough(msr.0, read, write);
         }
         engine.set_exception_intercepts(exception::INTERCEPTED);
+        let lapic = Lapic::new(number, &guest.interrupts);
+        let activity = match number {
+            0 => Activity::Active,
+            _ => Activity::WaitForSipi,
+        };
+        let processors = &guest.interrupts.processors;
+        processors.set_parked(number as usize, number != 0);
         Self {
             engine,
             gprs: Gprs::default(),
             guest,
             host,
-            number: 0,
-            activity: Activity::Active,
+            number,
+            activity,
+            shares_cpu: false,
             timeout: None,
             expires: u64::MAX,
             alarm: None,
-            lapic: Watched::new(Lapic::new(0)),
+            lapic: Watched::new(lapic),
             msrs: Msrs::default(),
             translated: None,
             leaves: Leaves::default(),
             counts: Counts::default(),
         }
+    }
+
+    /// Takes in what came from outside: messages, and the timers that ran out until now.
+    pub fn collect(&mut self, now: u64) {
+        let guest = &self.guest;
+        let processors = &guest.interrupts.processors;
+        if self.number == 0 && processors.alarm().is_some_and(|alarm| alarm <= now) {
+            guest.bus.lock().advance(now);
+        }
+        if self
+            .lapic
+            .next_deadline()
+            .is_some_and(|deadline| deadline <= now)
+        {
+            self.lapic.advance(now);
+        }
+        self.receive();
+    }
+
+    /// Takes in the messages that came.
+    #[inline]
+    pub fn receive(&mut self) {
+        let (processors, index) = (&self.guest.interrupts.processors, self.number as usize);
+        if processors.has_mail(index) {
+            let mail = processors.take(index);
+            self.lapic.receive(&mail);
+        }
+    }
+
+    /// When it must look at the clock next: for its APIC's timer, its guest's devices, its alarm.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<u64> {
+        let devices = match self.number {
+            0 => self.guest.interrupts.processors.alarm(),
+            _ => None,
+        };
+        let timers = [self.lapic.next_deadline(), devices, self.alarm];
+        timers.into_iter().flatten().min()
+    }
+
+    /// Carries out the INIT or the startup IPI that came (SDM 3A "MP Initialization Protocol Algorithm for MP Systems",
+    /// "Processor State After Reset").
+    #[cold]
+    pub fn take_signals(&mut self) {
+        const SIGNATURE: u64 = 0x600;
+        if self.lapic.take_init() {
+            reset::init(&mut *self.engine);
+            self.gprs = Gprs::default();
+            self.gprs[Gpr::Rdx] = SIGNATURE;
+            self.lapic.reset();
+            self.set_activity(match self.number {
+                0 => Activity::Active,
+                _ => Activity::WaitForSipi,
+            });
+        }
+        // Only who waits for it hears it.
+        let page = self.lapic.take_startup();
+        if let (Some(page), Activity::WaitForSipi) = (page, self.activity) {
+            let segment = self.engine.segment(SegmentRegister::Cs);
+            self.engine.set_segment(
+                SegmentRegister::Cs,
+                Segment {
+                    selector: u16::from(page) << 8,
+                    base: u64::from(page) << 12,
+                    ..segment
+                },
+            );
+            self.engine.set_reg(Reg::Rip, 0);
+            self.set_activity(Activity::Active);
+        }
+    }
+
+    /// Changes what it does, and tells the others.
+    pub fn set_activity(&mut self, activity: Activity) {
+        self.activity = activity;
+        let parked = matches!(
+            activity,
+            Activity::WaitForSipi
+                | Activity::Halted {
+                    interrupts: false,
+                    ..
+                }
+        );
+        let processors = &self.guest.interrupts.processors;
+        processors.set_parked(self.number as usize, parked);
     }
 
     /// Reads a general-purpose register, RSP included.

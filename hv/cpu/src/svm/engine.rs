@@ -2,7 +2,7 @@
 
 use super::registers::{lower_table, raise_table};
 use super::run::SvmVcpu;
-use super::vmcb::InterruptShadow;
+use super::vmcb::{Intercept1, InterruptShadow};
 use crate::percpu;
 use alloc::vec::Vec;
 use core::num::NonZeroU64;
@@ -30,6 +30,10 @@ impl Engine for SvmVcpu {
             None => self.watched |= self.held_back().blocking_by_sti_or_mov_ss,
         }
         self.run_guest(gprs, record.as_svm())
+    }
+
+    fn cancel(&mut self) {
+        self.cancel_event();
     }
 
     fn reg(&self, register: Reg) -> u64 {
@@ -112,6 +116,12 @@ impl Engine for SvmVcpu {
     fn set_nmi_window(&mut self, on: bool) {
         self.nmi.set_window(on);
         self.watched = true;
+    }
+
+    fn set_pause_exiting(&mut self, on: bool) {
+        let mut first = self.vmcb.control.intercept1;
+        first.set(Intercept1::PAUSE, on);
+        self.vmcb.set_intercept1(first);
     }
 
     fn set_exception_intercepts(&mut self, vectors: u32) {

@@ -23,6 +23,13 @@ pub(super) struct Injected {
 const IDENTITY: u64 = 0x7ff;
 
 impl SvmVcpu {
+    /// Drops the event that was to be injected.
+    pub(super) fn cancel_event(&mut self) {
+        self.injected = None;
+        self.vmcb.set_event(vmcb::Event(0));
+        self.set_held_back(Interruptibility::default());
+    }
+
     /// Delivers the event at the next VMRUN.
     ///
     /// A software event whose instruction's length nobody knows is not delivered: the guest is still at

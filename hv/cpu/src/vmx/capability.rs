@@ -78,8 +78,8 @@ impl Capability {
 }
 
 impl Controls {
-    /// What we must have, and what we want where it is there. The window and the IA-32e controls
-    /// are required to be *possible*: they come and go as the guest runs.
+    /// What we must have, and what we want where it is there. The window, PAUSE and the IA-32e
+    /// controls are required to be *possible*: they come and go as the guest runs.
     fn choose(true_controls: bool) -> Result<Self, Error> {
         let which = |plain: Msr, precise: Msr| if true_controls { precise } else { plain };
         let primary = primary(which(
@@ -147,6 +147,7 @@ fn primary(msr: Msr) -> Result<Primary, Error> {
             | Primary::MWAIT_EXITING
             | Primary::MONITOR_EXITING
             | Primary::RDPMC_EXITING
+            | Primary::PAUSE_EXITING
             | Primary::CR8_LOAD_EXITING
             | Primary::CR8_STORE_EXITING
             | Primary::USE_IO_BITMAPS
@@ -154,7 +155,7 @@ fn primary(msr: Msr) -> Result<Primary, Error> {
             | Primary::ACTIVATE_SECONDARY_CONTROLS,
         Primary::empty(),
     )?;
-    Ok(chosen - Primary::INTERRUPT_WINDOW_EXITING)
+    Ok(chosen - Primary::INTERRUPT_WINDOW_EXITING - Primary::PAUSE_EXITING)
 }
 
 /// INVPCID, XSAVES, TPAUSE and PCONFIG raise #UD without their controls, and ENCLS exits with its own: vmm hides

@@ -33,6 +33,10 @@ impl Engine for VmxVcpu {
         self.run_guest(gprs, record)
     }
 
+    fn cancel(&mut self) {
+        self.cancel_event();
+    }
+
     fn reg(&self, register: Reg) -> u64 {
         self.read_register(register)
     }
@@ -113,6 +117,10 @@ impl Engine for VmxVcpu {
 
     fn set_nmi_window(&mut self, on: bool) {
         self.set_window(Primary::NMI_WINDOW_EXITING, on);
+    }
+
+    fn set_pause_exiting(&mut self, on: bool) {
+        self.set_control(Primary::PAUSE_EXITING, on);
     }
 
     fn set_exception_intercepts(&mut self, vectors: u32) {

@@ -79,7 +79,16 @@ impl VmxVcpu {
         }
     }
 
-    /// What the window controls ask for; the VMCS is written only when it changes.
+    /// Drops the event that was to be injected.
+    pub(super) fn cancel_event(&mut self) {
+        let vmcs = self.vmcs.current_mut();
+        vmcs.write(ENTRY_INTERRUPTION_INFORMATION, 0);
+        vmcs.write(GUEST_INTERRUPTIBILITY_STATE, 0);
+        vmcs.write(GUEST_PENDING_DEBUG_EXCEPTIONS, 0);
+        self.injecting = false;
+    }
+
+    /// What the window controls ask for.
     pub(super) fn set_window(&mut self, control: Primary, on: bool) {
         // Without virtual NMIs there is no NMI window: VM entry would refuse the control.
         let virtual_nmis = self
@@ -87,7 +96,14 @@ impl VmxVcpu {
             .controls
             .pinbased
             .contains(Pinbased::VIRTUAL_NMIS);
-        let on = on && (control != Primary::NMI_WINDOW_EXITING || virtual_nmis);
+        self.set_control(
+            control,
+            on && (control != Primary::NMI_WINDOW_EXITING || virtual_nmis),
+        );
+    }
+
+    /// The VMCS is written only when something changes.
+    pub(super) fn set_control(&mut self, control: Primary, on: bool) {
         if self.primary.contains(control) != on {
             self.primary.set(control, on);
             self.vmcs

@@ -1,8 +1,11 @@
-//! The table of I/O ports.
+//! The table of devices, by I/O port and by guest-physical address.
 
+use super::clock::Clock;
 use super::debug::{DebugConsole, DebugExit};
+use super::interrupts::Interrupts;
 use super::uart::Uart;
 use crate::guest::console::Console;
+use crate::memory::GuestRam;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -41,17 +44,30 @@ pub trait Device: Send {
 /// How many I/O ports there are.
 const PORTS: usize = 1 << 16;
 
+/// A device and where it is: I/O ports or guest-physical addresses.
 struct Row {
-    first: u16,
-    last: u16,
+    first: u64,
+    last: u64,
     device: Box<dyn Device>,
+    /// What its [`Device::deadline`] was when it was last asked.
+    deadline: Option<u64>,
 }
 
 impl Row {
-    /// The device takes an access of this size at this port whole.
+    /// The device takes an access of this size here whole.
     #[inline]
-    fn takes(&self, port: u16, size: u8) -> bool {
-        size <= self.device.width() && u16::from(size) - 1 <= self.last - port
+    fn takes(&self, at: u64, size: u8) -> bool {
+        size <= self.device.width() && u64::from(size) - 1 <= self.last - at
+    }
+
+    #[inline]
+    fn read(&mut self, at: u64, size: u8) -> u32 {
+        self.device.read((at - self.first) as u16, size)
+    }
+
+    #[inline]
+    fn write(&mut self, at: u64, size: u8, value: u32) -> Effect {
+        self.device.write((at - self.first) as u16, size, value)
     }
 }
 
@@ -67,57 +83,128 @@ impl Claims {
     }
 }
 
-/// The I/O ports of a guest: rows that do not overlap, sorted by port.
+/// What the devices of a guest are connected to.
+pub struct Wiring {
+    /// The console.
+    pub console: Arc<Console>,
+    /// The interrupt controllers.
+    pub interrupts: Arc<Interrupts>,
+    /// The clock.
+    pub clock: Clock,
+    /// The guest's RAM.
+    pub ram: GuestRam,
+}
+
+#[cfg(test)]
+impl Wiring {
+    /// For devices of a guest with one virtual CPU and 1 MiB of RAM.
+    pub(crate) fn on(machine: &'static crate::machine::fake::FakeMachine) -> Self {
+        use super::processors::Processors;
+        use crate::memory::testing::VecMemory;
+        const SIZE: u64 = 1 << 20;
+        Self {
+            console: Arc::new(Console::new(machine, None, true)),
+            interrupts: Arc::new(Interrupts::new(Processors::new(machine, 1))),
+            clock: Clock::new(machine),
+            ram: GuestRam::new(VecMemory::leak(SIZE as usize), spec::addr::Hpa(0), SIZE),
+        }
+    }
+}
+
+/// The devices of a guest: rows that do not overlap, sorted by address.
 pub struct Bus {
-    rows: Vec<Row>,
+    ports: Vec<Row>,
+    memory: Vec<Row>,
+    interrupts: Arc<Interrupts>,
+    /// The first of the rows' deadlines.
+    deadline: Option<u64>,
 }
 
 impl Bus {
-    /// The ports of the virtual PC.
+    /// The virtual PC.
     #[must_use]
-    pub fn new(console: &Arc<Console>) -> Self {
-        let mut bus = Self { rows: Vec::new() };
-        bus.add(0xe9, 0xe9, DebugConsole::new(console.clone()));
-        bus.add(0xf4, 0xf7, DebugExit);
-        bus.add(0x3f8, 0x3ff, Uart::new(console.clone()));
+    pub fn new(wiring: &Wiring) -> Self {
+        let console = &wiring.console;
+        let mut bus = Self {
+            ports: Vec::new(),
+            memory: Vec::new(),
+            interrupts: wiring.interrupts.clone(),
+            deadline: None,
+        };
+        bus.add_ports(0xe9, 0xe9, DebugConsole::new(console.clone()));
+        bus.add_ports(0xf4, 0xf7, DebugExit);
+        bus.add_ports(0x3f8, 0x3ff, Uart::new(console.clone()));
         bus
     }
 
-    fn add(&mut self, first: u16, last: u16, device: impl Device + 'static) {
-        let at = self.rows.partition_point(|row| row.first < first);
-        self.rows.insert(
-            at,
-            Row {
-                first,
-                last,
-                device: Box::new(device),
-            },
-        );
+    /// Adds a device at these I/O ports.
+    fn add_ports(&mut self, first: u16, last: u16, device: impl Device + 'static) {
+        insert(&mut self.ports, first.into(), last.into(), device);
+    }
+
+    /// Adds a device at these guest-physical addresses, 64 KiB at most.
+    fn add_memory(&mut self, first: u64, last: u64, device: impl Device + 'static) {
+        insert(&mut self.memory, first, last, device);
     }
 
     /// The ports that devices claim now.
     #[must_use]
     pub fn claims(&self) -> Claims {
         let mut claims = Claims(Box::new([0; PORTS / 64]));
-        for port in self.rows.iter().flat_map(|row| row.first..=row.last) {
-            claims.0[usize::from(port) / 64] |= 1 << (port % 64);
+        for port in self.ports.iter().flat_map(|row| row.first..=row.last) {
+            claims.0[port as usize / 64] |= 1 << (port % 64);
         }
         claims
     }
 
+    /// The TSC at which a device next does something by itself.
+    #[must_use]
+    pub fn deadline(&self) -> Option<u64> {
+        self.deadline
+    }
+
+    /// Has the devices do what was due until now.
+    pub fn advance(&mut self, now: u64) {
+        for row in self.ports.iter_mut().chain(&mut self.memory) {
+            if row.deadline.is_some_and(|deadline| deadline <= now) {
+                row.device.advance();
+                row.deadline = row.device.deadline();
+            }
+        }
+        self.set_alarm();
+    }
+
+    /// Tells virtual CPU 0, which looks after the devices, when the next deadline is.
+    #[inline(never)]
+    fn set_alarm(&mut self) {
+        let rows = self.ports.iter().chain(&self.memory);
+        let next = rows.filter_map(|row| row.deadline).min();
+        if next != self.deadline {
+            self.deadline = next;
+            self.interrupts.processors.set_alarm(next);
+        }
+    }
+
     #[inline]
-    fn find(&mut self, port: u16) -> Option<&mut Row> {
-        self.rows
-            .iter_mut()
-            .find(|row| port <= row.last)
-            .filter(|row| port >= row.first)
+    fn access<T>(&mut self, port: u16, work: impl FnOnce(&mut Row) -> T) -> Option<T> {
+        let row = find(&mut self.ports, port.into())?;
+        let result = work(row);
+        let deadline = row.device.deadline();
+        if deadline != core::mem::replace(&mut row.deadline, deadline) {
+            self.set_alarm();
+        }
+        Some(result)
     }
 
     /// Reads `size` bytes; ports that nobody claims read all ones.
     #[inline]
     pub fn read(&mut self, port: u16, size: u8) -> u32 {
-        match self.find(port) {
-            Some(row) if row.takes(port, size) => row.device.read(port - row.first, size),
+        let whole = self.access(port, |row| {
+            row.takes(port.into(), size)
+                .then(|| row.read(port.into(), size))
+        });
+        match whole {
+            Some(Some(value)) => value,
             None if size == 1 => 0xff,
             _ => self.read_split(port, size),
         }
@@ -125,32 +212,24 @@ impl Bus {
 
     #[inline(never)]
     fn read_split(&mut self, port: u16, size: u8) -> u32 {
-        if size == 1 {
-            return self
-                .find(port)
-                .map_or(0xff, |row| row.device.read(port - row.first, 1) & 0xff);
-        }
-        let byte =
-            |bus: &mut Self, n: u8| bus.read_split(port.wrapping_add(u16::from(n)), 1) << (8 * n);
-        (0..size).fold(0, |value, n| value | byte(self, n))
+        (0..size).fold(0, |value, n| {
+            let at = port.wrapping_add(n.into());
+            let byte = self.access(at, |row| row.read(at.into(), 1) & 0xff);
+            value | byte.unwrap_or(0xff) << (8 * n)
+        })
     }
 
     /// Writes the low `size` bytes of `value`; ports that nobody claims ignore it.
-    #[inline]
-    pub fn write(&mut self, port: u16, size: u8, value: u32) -> Effect {
-        if size == 1 && self.find(port).is_none() {
-            return Effect::None;
-        }
-        self.write_to_device(port, size, value)
-    }
-
     #[inline(never)]
-    fn write_to_device(&mut self, port: u16, size: u8, value: u32) -> Effect {
-        match self.find(port) {
-            Some(row) if row.takes(port, size) => {
-                let value = value & (u32::MAX >> (32 - 8 * u32::from(size)));
-                row.device.write(port - row.first, size, value)
-            }
+    pub fn write(&mut self, port: u16, size: u8, value: u32) -> Effect {
+        let whole = self.access(port, |row| {
+            let value = value & (u32::MAX >> (32 - 8 * u32::from(size)));
+            row.takes(port.into(), size)
+                .then(|| row.write(port.into(), size, value))
+        });
+        match whole {
+            Some(Some(effect)) => effect,
+            None if size == 1 => Effect::None,
             _ => self.write_split(port, size, value),
         }
     }
@@ -159,17 +238,49 @@ impl Bus {
     fn write_split(&mut self, port: u16, size: u8, value: u32) -> Effect {
         let mut effect = Effect::None;
         for n in 0..size {
-            let at = port.wrapping_add(u16::from(n));
+            let at = port.wrapping_add(n.into());
             let byte = value >> (8 * n) & 0xff;
-            let one = self.find(at).map_or(Effect::None, |row| {
-                row.device.write(at - row.first, 1, byte)
-            });
+            let one = self.access(at, |row| row.write(at.into(), 1, byte));
             if effect == Effect::None {
-                effect = one;
+                effect = one.unwrap_or(Effect::None);
             }
         }
         effect
     }
+
+    /// Reads up to 4 bytes of guest-physical memory that is no RAM. Where no device is, and in accesses that a device
+    /// does not take, all bits are ones.
+    pub fn read_memory(&mut self, at: u64, size: u8) -> u32 {
+        match find(&mut self.memory, at).filter(|row| row.takes(at, size)) {
+            Some(row) => row.read(at, size),
+            None => u32::MAX,
+        }
+    }
+
+    /// Writes up to 4 bytes of guest-physical memory that is no RAM.
+    pub fn write_memory(&mut self, at: u64, size: u8, value: u32) {
+        if let Some(row) = find(&mut self.memory, at).filter(|row| row.takes(at, size)) {
+            row.write(at, size, value);
+        }
+    }
+}
+
+fn insert(rows: &mut Vec<Row>, first: u64, last: u64, device: impl Device + 'static) {
+    let at = rows.partition_point(|row| row.first < first);
+    let row = Row {
+        first,
+        last,
+        deadline: device.deadline(),
+        device: Box::new(device),
+    };
+    rows.insert(at, row);
+}
+
+#[inline]
+fn find(rows: &mut [Row], at: u64) -> Option<&mut Row> {
+    rows.iter_mut()
+        .find(|row| at <= row.last)
+        .filter(|row| at >= row.first)
 }
 
 #[cfg(test)]

@@ -37,6 +37,20 @@ impl Interrupts {
         self.controllers.lock().asserted[usize::from(number)] != 0
     }
 
+    /// The 8259s have an interrupt for the processor.
+    #[must_use]
+    pub fn intr(&self) -> bool {
+        false
+    }
+
+    /// The processor takes the 8259s' interrupt; its vector.
+    pub fn acknowledge(&self) -> u8 {
+        0
+    }
+
+    /// A local APIC ended the service of this level-triggered interrupt.
+    pub fn end_of_interrupt(&self, _vector: u8) {}
+
     fn count(&self, number: u8, up: bool) {
         let mut controllers = self.controllers.lock();
         let count = &mut controllers.asserted[usize::from(number)];

@@ -5,8 +5,11 @@ mod registers;
 mod timer;
 mod vectors;
 
+use super::interrupts::Interrupts;
+use super::processors::{Address, Destination, Mail, Message};
+use alloc::sync::Arc;
 pub use registers::{AccessError, PAGE};
-use spec::apic::{Lvt, Svr};
+use spec::apic::{BROADCAST_X2APIC, BROADCAST_XAPIC, DeliveryMode, Icr, Lvt, Svr};
 use timer::Timer;
 use vectors::Vectors;
 
@@ -22,11 +25,31 @@ pub mod base {
     pub const ADDRESS: u64 = spec::apic::DEFAULT_BASE;
 }
 
+/// An interrupt that the processor can take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pending {
+    /// One of the APIC's own.
+    Vector(u8),
+    /// The 8259's, whose vector comes when it is acknowledged.
+    External,
+}
+
 /// A virtual local APIC.
-#[derive(Debug)]
 pub struct Lapic {
+    interrupts: Arc<Interrupts>,
     id: u32,
     base: u64,
+    registers: State,
+    /// INIT was asked for.
+    init: bool,
+    /// A startup IPI came, with this vector.
+    startup: Option<u8>,
+    nmi: bool,
+}
+
+/// What INIT resets.
+#[derive(Debug)]
+struct State {
     task_priority: u8,
     spurious: u32,
     logical_destination: u32,
@@ -39,30 +62,15 @@ pub struct Lapic {
     timer: Timer,
     requests: Vectors,
     in_service: Vectors,
-    nmi: bool,
+    /// Those that are level triggered: the TMR.
+    levels: Vectors,
+    /// LINT0, when it was last looked at.
+    lint0: bool,
 }
 
-/// Flags of the error status register (SDM 3A "Error Handling").
-mod error {
-    pub(super) const SEND_ILLEGAL_VECTOR: u32 = 1 << 5;
-    pub(super) const RECEIVE_ILLEGAL_VECTOR: u32 = 1 << 6;
-    pub(super) const ILLEGAL_REGISTER: u32 = 1 << 7;
-}
-
-/// The lowest vector of an interrupt; those below are the exceptions' alone.
-const LOWEST_VECTOR: u8 = 16;
-/// Where the error entry is in [`Lapic::local_vectors`].
-const ERROR_ENTRY: usize = 5;
-const MASKED: u32 = Lvt::MASKED.bits();
-const SOFTWARE_ENABLE: u32 = Svr::ENABLE.bits();
-
-impl Lapic {
-    /// The APIC of virtual CPU `id` after reset.
-    #[must_use]
-    pub fn new(id: u32) -> Self {
+impl Default for State {
+    fn default() -> Self {
         Self {
-            id,
-            base: base::ADDRESS | base::ENABLE | if id == 0 { base::BSP } else { 0 },
             task_priority: 0,
             spurious: 0xff,
             logical_destination: 0,
@@ -74,8 +82,132 @@ impl Lapic {
             timer: Timer::default(),
             requests: Vectors::default(),
             in_service: Vectors::default(),
-            nmi: false,
+            levels: Vectors::default(),
+            lint0: false,
         }
+    }
+}
+
+/// Flags of the error status register (SDM 3A "Error Handling").
+mod error {
+    pub(super) const SEND_ILLEGAL_VECTOR: u32 = 1 << 5;
+    pub(super) const RECEIVE_ILLEGAL_VECTOR: u32 = 1 << 6;
+    pub(super) const ILLEGAL_REGISTER: u32 = 1 << 7;
+}
+
+/// The lowest vector of an interrupt; those below are the exceptions' alone.
+const LOWEST_VECTOR: u8 = 16;
+/// Where LINT0's entry is in [`State::local_vectors`]; LINT1's is the next.
+const LINT0_ENTRY: usize = 3;
+/// Where the error entry is.
+const ERROR_ENTRY: usize = 5;
+const MASKED: u32 = Lvt::MASKED.bits();
+const SOFTWARE_ENABLE: u32 = Svr::ENABLE.bits();
+
+impl Lapic {
+    /// The APIC of virtual CPU `id` after reset.
+    #[must_use]
+    pub fn new(id: u32, interrupts: &Arc<Interrupts>) -> Self {
+        let lapic = Self {
+            interrupts: interrupts.clone(),
+            id,
+            base: base::ADDRESS | base::ENABLE | if id == 0 { base::BSP } else { 0 },
+            registers: State::default(),
+            init: false,
+            startup: None,
+            nmi: false,
+        };
+        lapic.publish();
+        lapic
+    }
+
+    /// As INIT leaves it: the ID and IA32_APIC_BASE stay (SDM 3A "Local APIC State After It Receives an INIT-Deassert
+    /// IPI").
+    pub fn reset(&mut self) {
+        self.registers = State::default();
+        self.set_logical_x2apic_id();
+        self.publish();
+    }
+
+    /// As PC firmware leaves that of the first processor: enabled, with the 8259's output on LINT0 and NMI on LINT1
+    /// (MultiProcessor Specification 1.4 "Virtual Wire Mode").
+    pub fn set_virtual_wire_mode(&mut self) {
+        self.registers.spurious |= SOFTWARE_ENABLE;
+        self.registers.local_vectors[LINT0_ENTRY] = u32::from(DeliveryMode::EXTINT.0) << 8;
+        self.registers.local_vectors[LINT0_ENTRY + 1] = u32::from(DeliveryMode::NMI.0) << 8;
+    }
+
+    /// Tells the other APICs what this one answers to.
+    fn publish(&self) {
+        let address = Address {
+            logical: self.registers.logical_destination,
+            x2apic: self.is_x2apic(),
+            cluster: self.registers.destination_format >> 28 != 0xf,
+            enabled: self.base & base::ENABLE != 0,
+            priority: self.registers.task_priority >> 4,
+        };
+        let processors = &self.interrupts.processors;
+        processors.set_address(self.id as usize, address);
+    }
+
+    fn set_logical_x2apic_id(&mut self) {
+        if self.is_x2apic() {
+            self.registers.logical_destination = (self.id >> 4) << 16 | 1 << (self.id & 0xf);
+        }
+    }
+
+    /// Takes in what came for this virtual CPU.
+    #[cold]
+    pub fn receive(&mut self, mail: &Mail) {
+        for (n, (&requests, &levels)) in mail.requests.iter().zip(&mail.levels).enumerate() {
+            for bit in (0..32).filter(|bit| requests >> bit & 1 != 0) {
+                self.request_as((n * 32 + bit) as u8, levels >> bit & 1 != 0);
+            }
+        }
+        self.nmi |= mail.nmi;
+        if mail.init {
+            (self.init, self.startup) = (true, None);
+        }
+        self.startup = self.startup.or(mail.startup);
+        self.look_at_lint0();
+    }
+
+    /// The 8259's output on a pin that is not set up for it: a rising edge is an interrupt or an NMI of its own.
+    fn look_at_lint0(&mut self) {
+        let high = self.id == 0 && self.interrupts.intr();
+        let risen = high && !core::mem::replace(&mut self.registers.lint0, high);
+        let entry = self.registers.local_vectors[LINT0_ENTRY];
+        if risen && entry & MASKED == 0 {
+            match delivery_mode(entry) {
+                DeliveryMode::FIXED => self.request(entry as u8),
+                DeliveryMode::NMI => self.nmi = true,
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether the processor takes interrupts straight from the 8259: its APIC is disabled, or lets them through.
+    fn is_open(&self) -> bool {
+        let entry = self.registers.local_vectors[LINT0_ENTRY];
+        self.base & base::ENABLE == 0
+            || entry & MASKED == 0 && delivery_mode(entry) == DeliveryMode::EXTINT
+    }
+
+    /// Takes the INIT that was asked for, if one was.
+    pub fn take_init(&mut self) -> bool {
+        core::mem::take(&mut self.init)
+    }
+
+    /// Takes the startup IPI that came, if one did.
+    pub fn take_startup(&mut self) -> Option<u8> {
+        self.startup.take()
+    }
+
+    /// INIT or a startup IPI waits to be taken.
+    #[inline]
+    #[must_use]
+    pub fn has_signal(&self) -> bool {
+        self.init || self.startup.is_some()
     }
 
     /// IA32_APIC_BASE.
@@ -99,12 +231,11 @@ impl Lapic {
             return Err(AccessError);
         }
         if value & base::ENABLE == 0 {
-            *self = Self::new(self.id);
+            self.registers = State::default();
         }
         self.base = value & !base::BSP | self.base & base::BSP;
-        if self.is_x2apic() {
-            self.logical_destination = (self.id >> 4) << 16 | 1 << (self.id & 0xf);
-        }
+        self.set_logical_x2apic_id();
+        self.publish();
         Ok(())
     }
 
@@ -124,50 +255,66 @@ impl Lapic {
     #[inline]
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
-        self.timer.deadline()
+        self.registers.timer.deadline()
     }
 
     /// Fires the timer if its time has come.
     pub fn advance(&mut self, now: u64) {
-        if self.timer.expire(now) && self.timer.vector_entry & MASKED == 0 {
-            self.request(self.timer.vector_entry as u8);
+        if self.registers.timer.expire(now) && self.registers.timer.vector_entry & MASKED == 0 {
+            self.request(self.registers.timer.vector_entry as u8);
         }
     }
 
-    /// Asks for a fixed interrupt.
+    /// Asks for a fixed, edge-triggered interrupt.
     pub fn request(&mut self, vector: u8) {
+        self.request_as(vector, false);
+    }
+
+    fn request_as(&mut self, vector: u8, level: bool) {
         if vector < LOWEST_VECTOR {
             self.detect(error::RECEIVE_ILLEGAL_VECTOR);
-        } else if self.spurious & SOFTWARE_ENABLE != 0 && self.base & base::ENABLE != 0 {
-            self.requests.set(vector);
+        } else if self.registers.spurious & SOFTWARE_ENABLE != 0 && self.base & base::ENABLE != 0 {
+            self.registers.requests.set(vector);
+            match level {
+                true => self.registers.levels.set(vector),
+                false => self.registers.levels.clear(vector),
+            }
         }
     }
 
     /// An error, for the next write of ESR to show. The first since the last such write interrupts, if the LVT's
     /// entry is not masked (SDM 3A "Error Handling").
     fn detect(&mut self, error: u32) {
-        let is_first = self.errors == 0;
-        self.errors |= error;
-        let entry = self.local_vectors[ERROR_ENTRY];
+        let is_first = self.registers.errors == 0;
+        self.registers.errors |= error;
+        let entry = self.registers.local_vectors[ERROR_ENTRY];
         if is_first && entry & MASKED == 0 {
             self.request(entry as u8);
         }
     }
 
-    /// The interrupt that the processor should take now, if it can take one: the highest request
-    /// whose priority class is above the processor priority.
+    /// The interrupt that the processor should take now, if it can take one: the 8259's, or the highest request whose
+    /// priority class is above the processor priority.
     #[inline]
     #[must_use]
-    pub fn pending_interrupt(&self) -> Option<u8> {
-        self.requests
-            .highest()
-            .filter(|vector| vector & 0xf0 > self.processor_priority() & 0xf0)
+    pub fn pending_interrupt(&self) -> Option<Pending> {
+        if self.id == 0 && self.interrupts.intr() && self.is_open() {
+            return Some(Pending::External);
+        }
+        let highest = self.registers.requests.highest()?;
+        (highest & 0xf0 > self.processor_priority() & 0xf0).then_some(Pending::Vector(highest))
     }
 
-    /// The processor takes this interrupt.
-    pub fn acknowledge(&mut self, vector: u8) {
-        self.requests.clear(vector);
-        self.in_service.set(vector);
+    /// The processor takes this interrupt; its vector.
+    pub fn acknowledge(&mut self, pending: Pending) -> u8 {
+        match pending {
+            Pending::Vector(vector) => {
+                self.registers.requests.clear(vector);
+                self.registers.in_service.set(vector);
+                vector
+            }
+            Pending::External => self.interrupts.acknowledge(),
+        }
     }
 
     /// Takes the NMI that was asked for, if one was.
@@ -186,44 +333,79 @@ impl Lapic {
     /// The task priority's class: what CR8 reads.
     #[must_use]
     pub fn cr8(&self) -> u8 {
-        self.task_priority >> 4
+        self.registers.task_priority >> 4
     }
 
     /// Writes CR8.
     pub fn set_cr8(&mut self, class: u8) {
-        self.task_priority = class << 4;
+        self.set_task_priority(class << 4);
+    }
+
+    fn set_task_priority(&mut self, priority: u8) {
+        self.registers.task_priority = priority;
+        self.publish();
     }
 
     fn processor_priority(&self) -> u8 {
-        let serving = self.in_service.highest().unwrap_or(0);
-        if self.task_priority & 0xf0 >= serving & 0xf0 {
-            self.task_priority
+        let serving = self.registers.in_service.highest().unwrap_or(0);
+        if self.registers.task_priority & 0xf0 >= serving & 0xf0 {
+            self.registers.task_priority
         } else {
             serving & 0xf0
         }
     }
 
     fn end_of_interrupt(&mut self) {
-        if let Some(vector) = self.in_service.highest() {
-            self.in_service.clear(vector);
+        if let Some(vector) = self.registers.in_service.highest() {
+            self.registers.in_service.clear(vector);
+            if self.registers.levels.has(vector) {
+                self.interrupts.end_of_interrupt(vector);
+            }
         }
     }
 
-    /// Sends what ICR says. There is one virtual CPU: an IPI reaches it or nobody. The sender looks at the
-    /// vector, whoever the IPI is for.
+    /// Sends what ICR says. The sender looks at the vector, whoever the IPI is for.
     fn send(&mut self) {
-        const FIXED: u64 = 0;
-        const LOWEST_PRIORITY: u64 = 1;
-        const NMI: u64 = 4;
-        let vector = self.command as u8;
-        match self.command >> 8 & 7 {
-            FIXED | LOWEST_PRIORITY if vector < LOWEST_VECTOR => {
-                self.detect(error::SEND_ILLEGAL_VECTOR);
+        let command = Icr(self.registers.command);
+        let (mode, vector) = (command.delivery_mode(), command.vector());
+        let has_vector = matches!(mode, DeliveryMode::FIXED | DeliveryMode::LOWEST_PRIORITY);
+        if has_vector && vector < LOWEST_VECTOR {
+            self.detect(error::SEND_ILLEGAL_VECTOR);
+            return;
+        }
+        // INIT level de-assert does nothing on processors of today.
+        if mode == DeliveryMode::INIT && command.level() && !command.assert() {
+            return;
+        }
+        let processors = &self.interrupts.processors;
+        let message = Message {
+            destination: self.destination(command),
+            mode,
+            vector,
+            level: false,
+        };
+        match command.shorthand() {
+            SELF => processors.post(self.id as usize, message),
+            ALL_BUT_SELF => (0..processors.count())
+                .filter(|&index| index != self.id as usize)
+                .for_each(|index| processors.post(index, message)),
+            _ => {
+                processors.send(message);
             }
-            _ if !self.is_destination() => {}
-            FIXED | LOWEST_PRIORITY => self.request(vector),
-            NMI => self.nmi = true,
-            _ => {}
+        }
+    }
+
+    /// SDM 3A "Determining IPI Destination".
+    fn destination(&self, command: Icr) -> Destination {
+        let to = command.destination();
+        match (self.is_x2apic(), command.logical()) {
+            _ if command.shorthand() == ALL => Destination::All,
+            (true, _) if to == BROADCAST_X2APIC => Destination::All,
+            (true, true) => Destination::Cluster(to),
+            (true, false) => Destination::Physical(to),
+            (false, true) => Destination::Logical((to >> 24) as u8),
+            (false, false) if (to >> 24) as u8 == BROADCAST_XAPIC => Destination::All,
+            (false, false) => Destination::Physical(to >> 24),
         }
     }
 
@@ -234,39 +416,15 @@ impl Lapic {
         }
         self.request(vector);
     }
+}
 
-    fn is_destination(&self) -> bool {
-        const LOGICAL: u64 = 1 << 11;
-        match self.command >> 18 & 3 {
-            1 | 2 => true,
-            3 => false,
-            _ if self.command & LOGICAL != 0 => self.is_logical_destination(),
-            _ if self.is_x2apic() => {
-                matches!((self.command >> 32) as u32, u32::MAX)
-                    || (self.command >> 32) as u32 == self.id
-            }
-            _ => {
-                matches!((self.command >> 56) as u8, 0xff) || (self.command >> 56) as u32 == self.id
-            }
-        }
-    }
+/// Destination shorthands of the ICR.
+const SELF: u8 = 1;
+const ALL: u8 = 2;
+const ALL_BUT_SELF: u8 = 3;
 
-    /// SDM 3A "Logical Destination Mode": flat and cluster model, and the x2APIC's own.
-    fn is_logical_destination(&self) -> bool {
-        const FLAT: u32 = 0xf;
-        if self.is_x2apic() {
-            let (to, own) = ((self.command >> 32) as u32, self.logical_destination);
-            return to == u32::MAX || (to >> 16 == own >> 16 && to & own & 0xffff != 0);
-        }
-        let (to, own) = (
-            (self.command >> 56) as u8,
-            (self.logical_destination >> 24) as u8,
-        );
-        match self.destination_format >> 28 {
-            FLAT => to & own != 0,
-            _ => to == 0xff || (to >> 4 == own >> 4 && to & own & 0xf != 0),
-        }
-    }
+fn delivery_mode(entry: u32) -> DeliveryMode {
+    DeliveryMode((entry >> 8 & 7) as u8)
 }
 
 #[cfg(test)]

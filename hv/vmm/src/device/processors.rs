@@ -3,7 +3,7 @@
 
 use crate::machine::Machine;
 use alloc::boxed::Box;
-use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
 use spec::apic::{BROADCAST_X2APIC, BROADCAST_XAPIC, DeliveryMode};
 
@@ -80,6 +80,8 @@ struct Processor {
     address: AtomicU64,
     /// The physical CPU that it belongs to.
     home: AtomicUsize,
+    /// It executes nothing, and only an NMI, INIT or SIPI from another would change that.
+    parked: AtomicBool,
 }
 
 /// The virtual CPUs of a guest; the index of one is its APIC ID.
@@ -87,6 +89,8 @@ pub struct Processors {
     machine: &'static dyn Machine,
     list: Box<[Processor]>,
     stopped: AtomicBool,
+    /// The TSC at which virtual CPU 0 is to look after the devices; `u64::MAX` for never.
+    alarm: AtomicU64,
 }
 
 impl Processors {
@@ -97,7 +101,20 @@ impl Processors {
             machine,
             list: (0..count).map(|_| Processor::default()).collect(),
             stopped: AtomicBool::new(false),
+            alarm: AtomicU64::new(u64::MAX),
         }
+    }
+
+    /// The TSC at which virtual CPU 0 is to look after the devices.
+    #[must_use]
+    pub fn alarm(&self) -> Option<u64> {
+        Some(self.alarm.load(Relaxed)).filter(|&at| at != u64::MAX)
+    }
+
+    /// Changes it.
+    pub fn set_alarm(&self, at: Option<u64>) {
+        self.alarm.store(at.unwrap_or(u64::MAX), Relaxed);
+        self.wake(0);
     }
 
     /// How many there are.
@@ -133,6 +150,18 @@ impl Processors {
     pub fn stop(&self) {
         self.stopped.store(true, Release);
         (0..self.list.len()).for_each(|index| self.wake(index));
+    }
+
+    /// Says that a virtual CPU executes nothing until another sends it an NMI, INIT or SIPI, or that it goes on.
+    pub fn set_parked(&self, index: usize, parked: bool) {
+        self.list[index].parked.store(parked, SeqCst);
+    }
+
+    /// Whether none executes anything any more, nor ever will.
+    #[must_use]
+    pub fn are_all_parked(&self) -> bool {
+        let is_parked = |p: &Processor| p.parked.load(SeqCst) && !p.mail.load(SeqCst);
+        self.list.iter().all(is_parked)
     }
 
     /// Empties the box.

@@ -82,8 +82,20 @@ fn read_physical(v: &mut Vcpu, at: L1Gpa, size: u8) -> u64 {
             let value = u64::from(v.lapic.read_page(register, now));
             value >> (8 * at.offset_in(4)) & super::operand::mask(size)
         }
-        None => super::operand::mask(size),
+        None => on_bus(size, |at_byte, size| {
+            let value = v.guest.bus.lock().read_memory(at.0 + at_byte, size);
+            u64::from(value) << (8 * at_byte)
+        }),
     }
+}
+
+/// An access to devices, in pieces of up to 4 bytes: the bits of all that `access` gives for each.
+fn on_bus(size: u8, mut access: impl FnMut(u64, u8) -> u64) -> u64 {
+    let mut value = access(0, size.min(4));
+    if size > 4 {
+        value |= access(4, size - 4);
+    }
+    value & super::operand::mask(size)
 }
 
 fn write_physical(v: &mut Vcpu, at: L1Gpa, size: u8, value: u64) {
@@ -91,9 +103,19 @@ fn write_physical(v: &mut Vcpu, at: L1Gpa, size: u8, value: u64) {
     if v.guest.ram.write(at, &bytes[..usize::from(size)]).is_ok() {
         return;
     }
-    if let Some(register) = apic_register(v, at).filter(|_| size == 4 && at.offset_in(16) == 0) {
-        let now = v.host.machine.now();
-        v.lapic.write_page(register, value as u32, now);
+    match apic_register(v, at) {
+        Some(register) if size == 4 && at.offset_in(16) == 0 => {
+            let now = v.host.machine.now();
+            v.lapic.write_page(register, value as u32, now);
+        }
+        Some(_) => {}
+        None => {
+            on_bus(size, |at_byte, size| {
+                let piece = (value >> (8 * at_byte)) as u32;
+                v.guest.bus.lock().write_memory(at.0 + at_byte, size, piece);
+                0
+            });
+        }
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::table::Verdict;
 use super::{Exit, Kind, simple};
+use crate::device::lapic::Pending;
 use crate::machine::{Event, EventType, Reg};
-use crate::vcpu::Vcpu;
+use crate::vcpu::{Activity, Vcpu};
 use spec::control_registers::Rflags;
 
 /// A physical interrupt or NMI ended the guest's run: our own handlers take it.
@@ -22,15 +23,22 @@ pub(super) fn window(x: &Exit, v: &mut Vcpu) -> Verdict {
     Verdict::Resume
 }
 
-/// HLT: the guest waits for an interrupt. With interrupts disabled only an NMI ends that, and nothing but
-/// the guest's only virtual CPU itself sends one: where none is pending, it would wait for ever.
+/// HLT: the guest waits for an interrupt. With interrupts disabled only an NMI or INIT ends that. Where no other
+/// virtual CPU is left to send one, it would wait for ever.
 pub(super) fn hlt(x: &Exit, v: &mut Vcpu) -> Verdict {
-    if v.lapic.has_nmi() && !v.engine.interruptibility().nmi {
+    let nmis = !v.engine.interruptibility().nmi;
+    if v.lapic.has_nmi() && nmis {
         v.lapic.touch();
         return Verdict::Next;
     }
     // With TF set the instruction ends in a #DB, which ends the halt too.
-    if v.engine.reg(Reg::Rflags) & (Rflags::IF | Rflags::TF).bits() == 0 {
+    let flags = v.engine.reg(Reg::Rflags);
+    if flags & Rflags::TF.bits() != 0 {
+        return Verdict::Next;
+    }
+    let interrupts = flags & Rflags::IF.bits() != 0;
+    v.set_activity(Activity::Halted { interrupts, nmis });
+    if !interrupts && v.guest.interrupts.processors.are_all_parked() {
         return simple::stop(v, x, "HLT with interrupts disabled, which nothing can end");
     }
     Verdict::Halt
@@ -43,8 +51,8 @@ pub fn deliver(v: &mut Vcpu) {
     if v.lapic.has_nmi() {
         deliver_nmi(v);
     }
-    if let Some(vector) = v.lapic.pending_interrupt() {
-        deliver_interrupt(v, vector);
+    if let Some(pending) = v.lapic.pending_interrupt() {
+        deliver_interrupt(v, pending);
     }
 }
 
@@ -62,13 +70,13 @@ fn deliver_nmi(v: &mut Vcpu) {
 }
 
 #[cold]
-fn deliver_interrupt(v: &mut Vcpu, vector: u8) {
+fn deliver_interrupt(v: &mut Vcpu, pending: Pending) {
     let enabled = v.engine.reg(Reg::Rflags) & Rflags::IF.bits() != 0;
     let ready = enabled
         && !v.engine.interruptibility().blocking_by_sti_or_mov_ss
         && !v.engine.is_injecting();
     if ready {
-        v.lapic.acknowledge(vector);
+        let vector = v.lapic.acknowledge(pending);
         v.engine.inject(Event::interrupt(vector));
     }
     v.engine

@@ -25,6 +25,16 @@ fn is_ignored(io: Io, v: &Vcpu) -> bool {
 
 #[inline(never)]
 fn access(x: &Exit, v: &mut Vcpu) -> Verdict {
+    let verdict = carry_out(x, v);
+    // What the devices did may be an interrupt for this virtual CPU, or another deadline.
+    if v.guest.interrupts.processors.has_mail(v.number as usize) {
+        v.lapic.touch();
+    }
+    verdict
+}
+
+#[inline]
+fn carry_out(x: &Exit, v: &mut Vcpu) -> Verdict {
     match x.detail {
         Detail::Io(io) if io.string => string_io(io, v),
         Detail::Io(io) if io.input => register_in(io, v),

@@ -1,15 +1,21 @@
 //! Guests: what one is, the kinds there are, and how one comes from a boot module.
 
-use crate::device::bus::{Bus, Claims};
+use crate::device::bus::{Bus, Claims, Wiring};
+use crate::device::clock::Clock;
+use crate::device::interrupts::Interrupts;
+use crate::device::processors::Processors;
 use crate::exit::table::ExitTable;
 use crate::host::{Host, Promise};
 use crate::memory::table::OutOfFrames;
 use crate::memory::{GuestRam, Space};
+use crate::trace::Counts;
 use crate::vcpu::Vcpu;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use spec::addr::Hpa;
 use spin::{Mutex, Once};
 
 pub mod app;
@@ -27,7 +33,7 @@ use run_time::RunTime;
 pub struct GuestKind {
     /// Its name in a request.
     pub name: &'static str,
-    /// Makes the guest's only virtual CPU, ready to run.
+    /// Makes the guest's first virtual CPU, ready to run.
     pub load: fn(&Request, &Seat<'_>) -> Result<Vcpu, LoadError>,
     /// What it does about each kind of exit.
     pub exits: &'static ExitTable,
@@ -84,14 +90,15 @@ impl Seat<'_> {
         promise.map_err(|OutOfFrames| LoadError::NoMemory(bytes))
     }
 
-    /// A virtual CPU of a new guest, in the state of a processor after INIT, loaded on this CPU so
-    /// that its registers can be set; [`load`] unloads it.
+    /// The first virtual CPU of a new guest, in the state of a processor after INIT, loaded on this CPU so
+    /// that its registers can be set; [`load`] unloads it, and adds the others.
     pub(crate) fn new_vcpu(
         &self,
         kind: &'static GuestKind,
         path: &str,
         space: Space,
         heap: Promise,
+        cpus: usize,
     ) -> Vcpu {
         let machine = self.host.machine;
         let console = Arc::new(Console::new(
@@ -99,9 +106,14 @@ impl Seat<'_> {
             self.shares_console.then_some(self.number),
             reader(self.modules) == self.number,
         ));
-        let mut engine = machine.new_engine(space.root());
-        engine.load();
-        let bus = Bus::new(&console);
+        let interrupts = Arc::new(Interrupts::new(Processors::new(machine, cpus)));
+        let bus = Bus::new(&Wiring {
+            console: console.clone(),
+            interrupts: interrupts.clone(),
+            clock: Clock::new(machine),
+            ram: space.ram(),
+        });
+        let root = space.root();
         let guest = Guest {
             number: self.number,
             path: path.into(),
@@ -110,12 +122,17 @@ impl Seat<'_> {
             claims: bus.claims(),
             bus: Mutex::new(bus),
             space: Mutex::new(space),
+            root,
+            interrupts,
             console,
             run_time: RunTime::default(),
+            end: Once::new(),
+            left: AtomicUsize::new(0),
+            counts: Mutex::default(),
             app: Once::new(),
             _heap: heap,
         };
-        Vcpu::new(engine, Arc::new(guest), self.host)
+        Arc::new(guest).new_vcpu(self.host, 0)
     }
 }
 
@@ -135,14 +152,56 @@ pub struct Guest {
     pub claims: Claims,
     /// Its I/O ports.
     pub bus: Mutex<Bus>,
+    /// The root of the nested paging structures of its space.
+    root: Hpa,
+    /// Its interrupt controllers, and what its virtual CPUs have to say to each other.
+    pub interrupts: Arc<Interrupts>,
     /// Its console.
     pub console: Arc<Console>,
     /// How long it has executed.
     pub run_time: RunTime,
+    /// How it ended.
+    end: Once<End>,
+    /// How many of its virtual CPUs have left.
+    left: AtomicUsize,
+    /// The exits of those.
+    counts: Mutex<Counts>,
     /// The Linux program in it, once it is loaded, if it is one.
     pub app: Once<Mutex<App>>,
     /// What it may take of our heap; given back when the rest is dropped.
     _heap: Promise,
+}
+
+/// How a guest ended.
+pub struct End {
+    /// In words.
+    pub text: String,
+    /// It is what a guest that did its work does.
+    pub good: bool,
+}
+
+impl Guest {
+    /// A virtual CPU, loaded on this physical one.
+    fn new_vcpu(self: Arc<Self>, host: &'static Host, number: usize) -> Vcpu {
+        let mut engine = host.machine.new_engine(self.root);
+        engine.load();
+        Vcpu::new(engine, self, host, number as u32)
+    }
+
+    /// It has ended like this, unless it has already: all its virtual CPUs are to leave.
+    pub fn finish(&self, end: impl FnOnce() -> End) {
+        self.end.call_once(end);
+        self.interrupts.processors.stop();
+    }
+
+    /// One of its virtual CPUs left, after these exits. The last one gets the end of the guest and all exits.
+    pub fn leave(&self, exits: &Counts) -> Option<(&End, Counts)> {
+        let mut counts = self.counts.lock();
+        counts.merge(exits);
+        let left = self.left.fetch_add(1, Ordering::Relaxed) + 1;
+        let is_last = left == self.interrupts.processors.count();
+        self.end.get().filter(|_| is_last).map(|end| (end, *counts))
+    }
 }
 
 /// Why a guest could not be loaded.
@@ -191,8 +250,8 @@ impl fmt::Display for LoadError {
     }
 }
 
-/// The guest that a module asks for; `None` for a file that is there for other guests.
-pub fn load(module: &Module, seat: &Seat<'_>) -> Option<Result<Vcpu, (String, LoadError)>> {
+/// The virtual CPUs of the guest that a module asks for; `None` for a file that is there for other guests.
+pub fn load(module: &Module, seat: &Seat<'_>) -> Option<Result<Vec<Vcpu>, (String, LoadError)>> {
     if module.file_name().is_some() {
         return None;
     }
@@ -206,13 +265,23 @@ pub fn load(module: &Module, seat: &Seat<'_>) -> Option<Result<Vcpu, (String, Lo
                 LoadError::UnknownKind(request.kind.clone()),
             )
         })?;
-        let load = || -> Result<Vcpu, LoadError> {
+        let load = || -> Result<Vec<Vcpu>, LoadError> {
             let timeout = request.timeout()?;
             request.check_stdin()?;
-            let mut vcpu = (kind.load)(&request, seat)?;
-            vcpu.timeout = timeout;
-            vcpu.engine.unload();
-            Ok(vcpu)
+            let mut first = (kind.load)(&request, seat)?;
+            first.engine.unload();
+            let guest = first.guest.clone();
+            let others = 1..guest.interrupts.processors.count();
+            let others = others.map(|number| {
+                let mut vcpu = guest.clone().new_vcpu(seat.host, number);
+                vcpu.engine.unload();
+                vcpu
+            });
+            let mut vcpus: Vec<Vcpu> = core::iter::once(first).chain(others).collect();
+            for vcpu in &mut vcpus {
+                vcpu.timeout = timeout;
+            }
+            Ok(vcpus)
         };
         load().map_err(|error| (request.path.clone(), error))
     };

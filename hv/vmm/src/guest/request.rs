@@ -168,6 +168,14 @@ impl Request {
         }
     }
 
+    /// How many virtual CPUs the guest has: option `cpus`.
+    pub fn cpus(&self) -> Result<usize, BadRequest> {
+        match self.option("cpus").unwrap_or("1").parse::<usize>() {
+            Ok(cpus @ 1..=8) => Ok(cpus),
+            _ => Err(self.bad_value("cpus", "a number from 1 to 8")),
+        }
+    }
+
     /// Says that an option's value is not what it takes.
     #[must_use]
     pub fn bad_value(&self, option: &str, wanted: &'static str) -> BadRequest {

@@ -53,14 +53,15 @@ enum Mode {
     Long,
 }
 
-/// What a guest takes of our heap, in bytes: its virtual CPU and its devices.
+/// What a guest takes of our heap for each virtual CPU, in bytes, and for its devices with the first.
 const HEAP_SIZE: u64 = 256 << 10;
 
 fn load(request: &Request, seat: &Seat<'_>) -> Result<Vcpu, LoadError> {
-    request.allow_options(&["mode"])?;
+    request.allow_options(&["mode", "cpus"])?;
     let mode = mode(request)?;
     let size = memory(request)?;
-    let heap = seat.promise(HEAP_SIZE)?;
+    let cpus = request.cpus()?;
+    let heap = seat.promise(HEAP_SIZE * cpus as u64)?;
     let space = new_space(seat.host, size)?;
     let ram = space.ram();
     let entry = lay_out(&ram, seat.program, &request.arguments.join(" "))?;
@@ -69,7 +70,7 @@ fn load(request: &Request, seat: &Seat<'_>) -> Result<Vcpu, LoadError> {
             "its entry point {entry:#x} is beyond real mode's 1 MiB"
         )));
     }
-    let mut vcpu = seat.new_vcpu(&TEST, &request.path, space, heap);
+    let mut vcpu = seat.new_vcpu(&TEST, &request.path, space, heap, cpus);
     enter(&mut *vcpu.engine, mode, entry);
     vcpu.gprs[Gpr::Rdi] = ram.size();
     vcpu.gprs[Gpr::Rsi] = layout::ARGUMENTS;

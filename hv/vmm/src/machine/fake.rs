@@ -152,6 +152,7 @@ pub(crate) type Entry = Box<dyn FnMut(&mut FakeEngine) -> Record + Send>;
 pub(crate) struct Told {
     pub(crate) injected: Option<Event>,
     pub(crate) interrupt_window: bool,
+    pub(crate) pause_exiting: bool,
     pub(crate) nmi_window: bool,
     pub(crate) exceptions: u32,
     pub(crate) pdptes: [u64; 4],
@@ -225,6 +226,11 @@ impl Engine for FakeEngine {
             entered,
             left: self.machine.now(),
         }
+    }
+
+    fn cancel(&mut self) {
+        self.told.lock().injected = None;
+        self.state = Interruptibility::default();
     }
 
     fn reg(&self, register: Reg) -> u64 {
@@ -303,6 +309,10 @@ impl Engine for FakeEngine {
 
     fn set_nmi_window(&mut self, on: bool) {
         self.told.lock().nmi_window = on;
+    }
+
+    fn set_pause_exiting(&mut self, on: bool) {
+        self.told.lock().pause_exiting = on;
     }
 
     fn set_exception_intercepts(&mut self, vectors: u32) {

@@ -389,7 +389,11 @@ fn the_slice_and_hlt_and_physical_interrupts_give_the_cpu_back() {
     let mut f = Fixture::with_entries(Vec::from([plain(HLT, 1)]));
     f.v.engine.set_reg(Reg::Rflags, 0x202);
     let pause = go(&mut f);
-    assert_eq!((pause, f.v.activity), (Pause::Waiting, Activity::Halted));
+    let halted = Activity::Halted {
+        interrupts: true,
+        nmis: true,
+    };
+    assert_eq!((pause, f.v.activity), (Pause::Waiting, halted));
     assert_eq!(f.v.engine.reg(Reg::Rip), Fixture::CODE + 1);
     let mut f = Fixture::with_entries(Vec::from([plain(VMCALL, 3)]))
         .with(&[(Rax, abi::Call::Yield as u64)]);

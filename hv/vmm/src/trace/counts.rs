@@ -55,6 +55,18 @@ impl Counts {
         self.since = now;
     }
 
+    /// Adds those of another virtual CPU.
+    pub fn merge(&mut self, other: &Self) {
+        for (sum, more) in [
+            (&mut self.exits, &other.exits),
+            (&mut self.ticks, &other.ticks),
+        ] {
+            for (sum, more) in sum.iter_mut().zip(more) {
+                *sum = sum.wrapping_add(*more);
+            }
+        }
+    }
+
     /// How many exits of this kind there were.
     #[must_use]
     pub fn exits(&self, kind: Kind) -> u64 {

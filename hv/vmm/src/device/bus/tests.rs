@@ -4,10 +4,7 @@ use std::string::String;
 
 fn bus() -> (Bus, &'static FakeMachine) {
     let machine = FakeMachine::leak();
-    (
-        Bus::new(&Arc::new(Console::new(machine, None, true))),
-        machine,
-    )
+    (Bus::new(&Wiring::on(machine)), machine)
 }
 
 fn written(machine: &FakeMachine) -> String {

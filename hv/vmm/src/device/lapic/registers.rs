@@ -56,8 +56,8 @@ impl Lapic {
     pub fn read_page(&mut self, register: u16, now: u64) -> u32 {
         match register {
             ID => self.id << 24,
-            COMMAND_HIGH => (self.command >> 32) as u32,
-            DESTINATION_FORMAT => self.destination_format,
+            COMMAND_HIGH => (self.registers.command >> 32) as u32,
+            DESTINATION_FORMAT => self.registers.destination_format,
             ARBITRATION_PRIORITY => self.processor_priority().into(),
             REMOTE_READ | END_OF_INTERRUPT => 0,
             _ => self.read(register, now).unwrap_or_else(|AccessError| {
@@ -71,16 +71,26 @@ impl Lapic {
     pub fn write_page(&mut self, register: u16, value: u32, now: u64) {
         match register {
             COMMAND => {
-                self.command = self.command >> 32 << 32 | u64::from(value) & COMMAND_BITS;
+                self.registers.command =
+                    self.registers.command >> 32 << 32 | u64::from(value) & COMMAND_BITS;
                 self.send();
             }
             COMMAND_HIGH => {
-                self.command = self.command & 0xffff_ffff | u64::from(value & 0xff00_0000) << 32
+                self.registers.command =
+                    self.registers.command & 0xffff_ffff | u64::from(value & 0xff00_0000) << 32
             }
-            DESTINATION_FORMAT => self.destination_format = value | 0x0fff_ffff,
-            LOGICAL_DESTINATION => self.logical_destination = value & 0xff00_0000,
+            DESTINATION_FORMAT => {
+                self.registers.destination_format = value | 0x0fff_ffff;
+                self.publish();
+            }
+            LOGICAL_DESTINATION => {
+                self.registers.logical_destination = value & 0xff00_0000;
+                self.publish();
+            }
             END_OF_INTERRUPT => self.end_of_interrupt(),
-            ERROR_STATUS => self.error_status = core::mem::take(&mut self.errors),
+            ERROR_STATUS => {
+                self.registers.error_status = core::mem::take(&mut self.registers.errors)
+            }
             ID | ARBITRATION_PRIORITY | REMOTE_READ => {}
             _ => {
                 let is_reserved =
@@ -106,7 +116,7 @@ impl Lapic {
             if value & 0xffff_ffff & !COMMAND_BITS != 0 {
                 return Err(AccessError);
             }
-            self.command = value;
+            self.registers.command = value;
             self.send();
             return Ok(());
         }
@@ -114,7 +124,9 @@ impl Lapic {
         match register {
             END_OF_INTERRUPT | ERROR_STATUS if value != 0 => return Err(AccessError),
             END_OF_INTERRUPT => self.end_of_interrupt(),
-            ERROR_STATUS => self.error_status = core::mem::take(&mut self.errors),
+            ERROR_STATUS => {
+                self.registers.error_status = core::mem::take(&mut self.registers.errors)
+            }
             SELF_IPI if value > 0xff => return Err(AccessError),
             SELF_IPI => self.send_to_self(value as u8),
             _ if value & !writable_bits(register) != 0 => return Err(AccessError),
@@ -126,32 +138,34 @@ impl Lapic {
     /// IA32_TSC_DEADLINE.
     #[must_use]
     pub fn tsc_deadline(&self) -> u64 {
-        self.timer.tsc_deadline()
+        self.registers.timer.tsc_deadline()
     }
 
     /// Writes IA32_TSC_DEADLINE.
     pub fn set_tsc_deadline(&mut self, deadline: u64) {
-        self.timer.set_tsc_deadline(deadline);
+        self.registers.timer.set_tsc_deadline(deadline);
     }
 
     fn read(&mut self, register: u16, now: u64) -> Result<u64, AccessError> {
         let value = match register {
             VERSION => VERSION_VALUE,
-            TASK_PRIORITY => self.task_priority.into(),
+            TASK_PRIORITY => self.registers.task_priority.into(),
             PROCESSOR_PRIORITY => self.processor_priority().into(),
-            LOGICAL_DESTINATION => self.logical_destination,
-            SPURIOUS => self.spurious,
-            IN_SERVICE..=0x17 => self.in_service.register(register - IN_SERVICE),
-            TRIGGER_MODE..=0x1f => 0,
-            REQUESTS..=0x27 => self.requests.register(register - REQUESTS),
-            ERROR_STATUS => self.error_status,
-            COMMAND if self.is_x2apic() => return Ok(self.command),
-            COMMAND => self.command as u32,
-            LVT_TIMER => self.timer.vector_entry,
-            LVT_CMCI | LVT_THERMAL..=LVT_ERROR => self.local_vectors[local_vector(register)],
-            INITIAL_COUNT => self.timer.initial_count(),
-            CURRENT_COUNT => self.timer.current_count(now),
-            DIVIDE => self.timer.divide,
+            LOGICAL_DESTINATION => self.registers.logical_destination,
+            SPURIOUS => self.registers.spurious,
+            IN_SERVICE..=0x17 => self.registers.in_service.register(register - IN_SERVICE),
+            TRIGGER_MODE..=0x1f => self.registers.levels.register(register - TRIGGER_MODE),
+            REQUESTS..=0x27 => self.registers.requests.register(register - REQUESTS),
+            ERROR_STATUS => self.registers.error_status,
+            COMMAND if self.is_x2apic() => return Ok(self.registers.command),
+            COMMAND => self.registers.command as u32,
+            LVT_TIMER => self.registers.timer.vector_entry,
+            LVT_CMCI | LVT_THERMAL..=LVT_ERROR => {
+                self.registers.local_vectors[local_vector(register)]
+            }
+            INITIAL_COUNT => self.registers.timer.initial_count(),
+            CURRENT_COUNT => self.registers.timer.current_count(now),
+            DIVIDE => self.registers.timer.divide,
             _ => return Err(AccessError),
         };
         Ok(value.into())
@@ -160,14 +174,17 @@ impl Lapic {
     fn write(&mut self, register: u16, value: u32, now: u64) -> Result<(), AccessError> {
         let value = value & writable_bits(register);
         match register {
-            TASK_PRIORITY => self.task_priority = value as u8,
+            TASK_PRIORITY => self.set_task_priority(value as u8),
             SPURIOUS => self.set_spurious(value),
-            LVT_TIMER => self.timer.set_vector_entry(value | self.forced_mask()),
+            LVT_TIMER => self
+                .registers
+                .timer
+                .set_vector_entry(value | self.forced_mask()),
             LVT_CMCI | LVT_THERMAL..=LVT_ERROR => {
-                self.local_vectors[local_vector(register)] = value | self.forced_mask();
+                self.registers.local_vectors[local_vector(register)] = value | self.forced_mask();
             }
-            INITIAL_COUNT => self.timer.set_initial_count(value, now),
-            DIVIDE => self.timer.divide = value,
+            INITIAL_COUNT => self.registers.timer.set_initial_count(value, now),
+            DIVIDE => self.registers.timer.divide = value,
             _ => return Err(AccessError),
         }
         Ok(())
@@ -175,7 +192,7 @@ impl Lapic {
 
     /// While the APIC is disabled by software, the LVT's mask bits stay set.
     fn forced_mask(&self) -> u32 {
-        if self.spurious & super::SOFTWARE_ENABLE == 0 {
+        if self.registers.spurious & super::SOFTWARE_ENABLE == 0 {
             MASKED
         } else {
             0
@@ -183,10 +200,10 @@ impl Lapic {
     }
 
     fn set_spurious(&mut self, value: u32) {
-        self.spurious = value;
+        self.registers.spurious = value;
         let mask = self.forced_mask();
-        self.timer.vector_entry |= mask;
-        for entry in &mut self.local_vectors {
+        self.registers.timer.vector_entry |= mask;
+        for entry in &mut self.registers.local_vectors {
             *entry |= mask;
         }
     }

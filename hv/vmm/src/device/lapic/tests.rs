@@ -15,8 +15,15 @@ const SEND_ILLEGAL_VECTOR: u32 = 1 << 5;
 const RECEIVE_ILLEGAL_VECTOR: u32 = 1 << 6;
 const ILLEGAL_REGISTER: u32 = 1 << 7;
 
+/// The APIC of the only virtual CPU.
+fn alone() -> Lapic {
+    let machine = crate::machine::fake::FakeMachine::leak();
+    let processors = crate::device::processors::Processors::new(machine, 1);
+    Lapic::new(0, &Arc::new(Interrupts::new(processors)))
+}
+
 fn enabled() -> Lapic {
-    let mut lapic = Lapic::new(0);
+    let mut lapic = alone();
     lapic.write_page(SVR, 0x1ff, 0);
     lapic
 }
@@ -36,7 +43,7 @@ fn one_shot_fires_once_and_counts_down() {
     lapic.advance(2600);
     assert_eq!(
         (lapic.pending_interrupt(), lapic.next_deadline()),
-        (Some(0x40), None)
+        (Some(Pending::Vector(0x40)), None)
     );
     assert_eq!(lapic.read_page(CURRENT, 2600), 0);
 }
@@ -69,7 +76,7 @@ fn periods_that_go_by_unseen_make_one_interrupt() {
     lapic.advance(350);
     assert_eq!(
         (lapic.pending_interrupt(), lapic.next_deadline()),
-        (Some(0x40), Some(400))
+        (Some(Pending::Vector(0x40)), Some(400))
     );
 }
 
@@ -87,7 +94,7 @@ fn tsc_deadline_counts_only_in_its_mode() {
     lapic.advance(500);
     assert_eq!(
         (lapic.pending_interrupt(), lapic.tsc_deadline()),
-        (Some(0x40), 0)
+        (Some(Pending::Vector(0x40)), 0)
     );
 }
 
@@ -96,19 +103,19 @@ fn priorities_hold_back_lower_classes_until_eoi() {
     let mut lapic = enabled();
     lapic.request(0x45);
     lapic.request(0x51);
-    assert_eq!(lapic.pending_interrupt(), Some(0x51));
-    lapic.acknowledge(0x51);
+    assert_eq!(lapic.pending_interrupt(), Some(Pending::Vector(0x51)));
+    lapic.acknowledge(Pending::Vector(0x51));
     assert_eq!(lapic.pending_interrupt(), None);
     lapic.request(0x5f);
     assert_eq!(lapic.pending_interrupt(), None, "same class");
     lapic.write_page(EOI, 0, 0);
-    assert_eq!(lapic.pending_interrupt(), Some(0x5f));
-    lapic.acknowledge(0x5f);
+    assert_eq!(lapic.pending_interrupt(), Some(Pending::Vector(0x5f)));
+    lapic.acknowledge(Pending::Vector(0x5f));
     lapic.write_page(EOI, 0, 0);
     lapic.write_page(TPR, 0x40, 0);
     assert_eq!(lapic.pending_interrupt(), None, "TPR");
     lapic.set_cr8(3);
-    assert_eq!(lapic.pending_interrupt(), Some(0x45));
+    assert_eq!(lapic.pending_interrupt(), Some(Pending::Vector(0x45)));
 }
 
 #[test]
@@ -124,11 +131,67 @@ fn ipis_reach_this_cpu_or_nobody() {
         let mut lapic = enabled();
         lapic.write_page(ICR + 1, high, 0);
         lapic.write_page(ICR, low, 0);
+        collect(&mut lapic);
         assert_eq!(
             lapic.pending_interrupt().is_some(),
             reached,
             "{high:#x} {low:#x}"
         );
+    }
+}
+
+/// Has the APIC take in what was sent to it.
+fn collect(lapic: &mut Lapic) {
+    let mail = lapic.interrupts.processors.take(lapic.id as usize);
+    lapic.receive(&mail);
+}
+
+/// SDM 3A "Logical Destination Mode", in each of its models.
+#[test]
+fn messages_find_their_processors() {
+    const LDR: u16 = 0xd;
+    const DFR: u16 = 0xe;
+    const X2APIC: u64 = base::ADDRESS | base::ENABLE | base::X2APIC;
+    let apics = |set_up: fn(&mut Lapic)| {
+        let machine = crate::machine::fake::FakeMachine::leak();
+        let processors = crate::device::processors::Processors::new(machine, 4);
+        let interrupts = Arc::new(Interrupts::new(processors));
+        let mut apics: std::vec::Vec<_> = (0..4).map(|id| Lapic::new(id, &interrupts)).collect();
+        apics.iter_mut().for_each(set_up);
+        apics
+    };
+    let flat = |lapic: &mut Lapic| lapic.write_page(LDR, 1 << (24 + lapic.id), 0);
+    let cluster = |lapic: &mut Lapic| {
+        lapic.write_page(DFR, 0x0fff_ffff, 0);
+        lapic.write_page(LDR, (lapic.id / 2) << 28 | 1 << (24 + lapic.id % 2), 0);
+    };
+    let x2apic = |lapic: &mut Lapic| lapic.set_base(X2APIC).unwrap();
+    let rows: [(fn(&mut Lapic), u64, &[u32]); 12] = [
+        (flat, 0x0a00_0000_0000_0861, &[1, 3]),
+        (flat, 0xff00_0000_0000_0861, &[0, 1, 2, 3]),
+        (flat, 0x0200_0000_0000_0061, &[2]),
+        (flat, 0x0300_0000_0000_0961, &[0]), // lowest priority: one of them
+        (flat, 0x0000_0000_000c_4500, &[1, 2, 3]), // INIT
+        (cluster, 0x1300_0000_0000_0861, &[2, 3]),
+        (cluster, 0x0200_0000_0000_0861, &[1]),
+        (cluster, 0xff00_0000_0000_0861, &[0, 1, 2, 3]),
+        (x2apic, 0x0000_0003_0000_0061, &[3]),
+        (x2apic, 0x0000_0006_0000_0861, &[1, 2]),
+        (x2apic, 0x0001_0006_0000_0861, &[]),
+        (x2apic, 0xffff_ffff_0000_0861, &[0, 1, 2, 3]),
+    ];
+    for (set_up, command, reached) in rows {
+        let mut apics = apics(set_up);
+        if apics[0].is_x2apic() {
+            apics[0].write_msr(ICR, command, 0).unwrap();
+        } else {
+            apics[0].write_page(ICR + 1, (command >> 32) as u32, 0);
+            apics[0].write_page(ICR, command as u32, 0);
+        }
+        let got: std::vec::Vec<u32> = (0..4)
+            .filter(|&id| apics[0].interrupts.processors.has_mail(id as usize))
+            .collect();
+        assert_eq!(got, reached, "{command:#x}");
     }
 }
 
@@ -150,6 +213,7 @@ fn an_ipi_with_an_illegal_vector_is_not_sent() {
     }
     let mut lapic = enabled();
     lapic.write_page(ICR, 0x4_0400, 0);
+    collect(&mut lapic);
     assert_eq!((errors(&mut lapic), lapic.has_nmi()), (0, true));
     let x2apic = base::ADDRESS | base::ENABLE | base::X2APIC;
     lapic.set_base(x2apic).unwrap();
@@ -179,8 +243,8 @@ fn the_first_error_since_the_last_write_of_esr_interrupts() {
     lapic.write_page(LVT_ERROR, 0xfffe_ff55, 0);
     assert_eq!(lapic.read_page(LVT_ERROR, 0), 0x55, "vector and mask alone");
     lapic.read_page(1, 0);
-    assert_eq!(lapic.pending_interrupt(), Some(0x55));
-    lapic.acknowledge(0x55);
+    assert_eq!(lapic.pending_interrupt(), Some(Pending::Vector(0x55)));
+    lapic.acknowledge(Pending::Vector(0x55));
     lapic.write_page(EOI, 0, 0);
     lapic.write_page(ICR, 0x4_0000, 0);
     assert_eq!(lapic.pending_interrupt(), None, "not armed again");
@@ -192,7 +256,7 @@ fn the_first_error_since_the_last_write_of_esr_interrupts() {
     lapic.advance(10);
     assert_eq!(
         lapic.pending_interrupt(),
-        Some(0x55),
+        Some(Pending::Vector(0x55)),
         "an LVT entry's vector"
     );
     assert_eq!(errors(&mut lapic), RECEIVE_ILLEGAL_VECTOR);
@@ -228,7 +292,7 @@ fn base_follows_the_state_diagram() {
         (X, X | 1, false),
         (X, X + 0x1000, false),
     ] {
-        let mut lapic = Lapic::new(0);
+        let mut lapic = alone();
         lapic.base = from;
         assert_eq!(lapic.set_base(to).is_ok(), legal, "{from:#x} -> {to:#x}");
     }
@@ -253,7 +317,7 @@ fn x2apic_msrs_refuse_what_the_page_ignores() {
     assert_eq!(lapic.write_msr(EOI, 1, 0), Err(AccessError));
     assert_eq!(lapic.write_msr(SVR, 1 << 12, 0), Err(AccessError));
     assert_eq!(lapic.write_msr(0x3f, 0x77, 0), Ok(()));
-    assert_eq!(lapic.pending_interrupt(), Some(0x77));
+    assert_eq!(lapic.pending_interrupt(), Some(Pending::Vector(0x77)));
     assert_eq!(
         (lapic.read_msr(0x31, 0), lapic.read_msr(0x0e, 0)),
         (Err(AccessError), Err(AccessError))
@@ -275,9 +339,9 @@ proptest! {
             }
             let _ = lapic.set_base(value.rotate_left(u32::from(register)));
             lapic.advance(now);
-            if let Some(vector) = lapic.pending_interrupt() {
-                lapic.acknowledge(vector);
-                prop_assert!(lapic.in_service.highest() == Some(vector));
+            if let Some(pending) = lapic.pending_interrupt() {
+                let vector = lapic.acknowledge(pending);
+                prop_assert!(lapic.registers.in_service.highest() == Some(vector));
             }
         }
     }

@@ -12,6 +12,10 @@ impl Vectors {
         self.0[usize::from(vector >> 6)] &= !(1 << (vector & 63));
     }
 
+    pub(super) fn has(&self, vector: u8) -> bool {
+        self.0[usize::from(vector >> 6)] >> (vector & 63) & 1 != 0
+    }
+
     #[inline]
     pub(super) fn highest(&self) -> Option<u8> {
         // Not `== [0; 4]`, which calls memcmp.

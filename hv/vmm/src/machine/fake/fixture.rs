@@ -48,7 +48,7 @@ impl Fixture {
         };
         let engine = FakeEngine::new(machine, entries);
         let told = engine.told.clone();
-        let mut v = seat.new_vcpu(&TEST, "fake", space, host.promise(0).ok().unwrap());
+        let mut v = seat.new_vcpu(&TEST, "fake", space, host.promise(0).ok().unwrap(), 1);
         v.engine = Box::new(engine);
         v.engine.set_reg(Reg::Rip, Self::CODE);
         Self { v, machine, told }
