@@ -28,6 +28,7 @@ const TRUNCATED: &str = "truncated archive: it ends before its entry TRAILER!!!"
 const LINKS_MAX: usize = 40;
 
 /// One file, directory, symbolic link (whose contents are its target) or special file.
+#[derive(Default)]
 struct Node {
     mode: u32,
     owner: (u32, u32),
@@ -40,6 +41,7 @@ struct Node {
 }
 
 /// The nodes by path; the root is `.`, the others have no leading slash.
+#[derive(Default)]
 pub(crate) struct Tree(BTreeMap<String, Node>);
 
 impl Tree {
@@ -55,7 +57,8 @@ impl Tree {
         tree.with_context(|| format!("root={} cannot be read", path.display()))
     }
 
-    fn from_directory(top: &Path) -> Result<Self> {
+    /// Reads a directory.
+    pub(crate) fn from_directory(top: &Path) -> Result<Self> {
         let mut nodes = BTreeMap::new();
         for entry in WalkDir::new(top) {
             let entry = entry?;
@@ -105,6 +108,31 @@ impl Tree {
             nodes.insert(name, node);
             bytes = reader.finish().context(TRUNCATED)?;
         }
+    }
+
+    /// Adds a directory.
+    pub(crate) fn insert_directory(&mut self, path: &str) {
+        self.insert(path, DIRECTORY | 0o755, Vec::new());
+    }
+
+    /// Adds a file with these permissions.
+    pub(crate) fn insert_file(&mut self, path: &str, permissions: u32, contents: Vec<u8>) {
+        self.insert(path, REGULAR | permissions, contents);
+    }
+
+    /// Adds a symbolic link.
+    pub(crate) fn insert_link(&mut self, path: &str, target: &str) {
+        self.insert(path, SYMLINK | 0o777, target.into());
+    }
+
+    fn insert(&mut self, path: &str, mode: u32, contents: Vec<u8>) {
+        let node = Node {
+            mode,
+            nlink: 1,
+            contents,
+            ..Node::default()
+        };
+        self.0.insert(path.to_owned(), node);
     }
 
     /// The tree with everything owned by root.

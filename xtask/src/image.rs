@@ -34,9 +34,12 @@ pub(crate) fn absolute(name: &str) -> Result<PathBuf> {
 pub(crate) struct Parts {
     /// A guest: KIND:PATH[,OPTION[=VALUE]]... [ARGUMENTS], quoted as in a shell; repeat for more.
     ///
-    /// `app:FILE` is a static Linux program (relative to the workspace), `test:NAME` a test guest of guest/t. Options: `mem=MB`, `timeout=SECONDS`;
-    /// of app: `root=PATH` (a directory or a newc archive, the guest's file system);
-    /// of test: `mode=16|32|64`. The default is a Debian program and a test guest.
+    /// `app:FILE` is a static Linux program (relative to the workspace), `test:NAME` a test guest of guest/t,
+    /// `multiboot:FILE` a kernel of the Multiboot specification, `linux:FILE` a Linux kernel (`linux:debian` is
+    /// Debian's), `disk:FILE` the image of a disk. Options of all: `mem=MB`, `timeout=SECONDS`, `stdin`;
+    /// of all but app: `cpus=N`; of app: `root=PATH` (a directory or a newc archive, the guest's file system);
+    /// of test: `mode=16|32|64`; of multiboot: `module=FILE`; of linux: `initrd=PATH`, `disk=FILE`, `entry=32|64`.
+    /// The default is a Debian program and a test guest.
     #[arg(long = "guest", value_name = "SPEC")]
     pub(crate) guests: Vec<String>,
     /// Words for the hypervisor, such as `console=com2,9600 trace=dump`.
@@ -122,8 +125,9 @@ fn menu(template: &str, words: &[String], modules: &[Module]) -> String {
     let lines: Vec<String> = modules
         .iter()
         .map(|module| {
+            let packed = if module.unpack { "" } else { "--nounzip " };
             format!(
-                "module2 /boot/modules/{} {}",
+                "module2 {packed}/boot/modules/{} {}",
                 module.name,
                 grub_words(&module.words)
             )
@@ -311,6 +315,7 @@ mod tests {
             name: name.into(),
             contents: Contents::Bytes(vec![]),
             words: owned(words),
+            unpack: name == "1-x",
         };
         let modules = [
             module("1-x", &["app:/x", "a b"]),
@@ -322,7 +327,7 @@ mod tests {
                 &owned(&["log=info"]),
                 &modules
             ),
-            "{\nhv 'log=info'\n    module2 /boot/modules/1-x 'app:/x' 'a b'\n    module2 /boot/modules/root1 'file:root1'\n}"
+            "{\nhv 'log=info'\n    module2 /boot/modules/1-x 'app:/x' 'a b'\n    module2 --nounzip /boot/modules/root1 'file:root1'\n}"
         );
     }
 

@@ -5,6 +5,8 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use xshell::{Shell, cmd};
 
+use crate::debian;
+
 /// The Rust target of everything that runs in the machine.
 pub(crate) const TARGET: &str = "x86_64-unknown-none";
 
@@ -27,14 +29,18 @@ pub(crate) enum Need {
     Programs,
     /// Building the C programs of `guest/apps`.
     Apps,
+    /// The firmware of guests that boot from a disk.
+    Seabios,
+    /// Checking the ACPI tables that guests find.
+    Acpi,
     /// Building libFuzzer, for `fuzz/run`.
     Fuzz,
 }
 
-use Need::{Apps, Bochs, Build, Busybox, Fuzz, Image, Programs, Qemu, Uefi};
+use Need::{Acpi, Apps, Bochs, Build, Busybox, Fuzz, Image, Programs, Qemu, Seabios, Uefi};
 
 const EVERYTHING: &[Need] = &[
-    Build, Image, Qemu, Uefi, Bochs, Busybox, Programs, Apps, Fuzz,
+    Build, Image, Qemu, Uefi, Bochs, Busybox, Programs, Apps, Seabios, Acpi, Fuzz,
 ];
 
 /// (purpose, Debian package, a file that the package brings)
@@ -64,12 +70,15 @@ const PACKAGES: &[(Need, &str, &str)] = &[
     (Programs, "zsh-static", "/bin/zsh-static"),
     (Programs, "sash", "/bin/sash"),
     (Apps, "musl-tools", "/usr/bin/musl-gcc"),
+    (Seabios, "seabios", "/usr/share/seabios/bios-256k.bin"),
+    (Acpi, "acpica-tools", "/usr/bin/iasl"),
     (Fuzz, "g++", "/usr/bin/c++"),
 ];
 
 /// Installs everything that any command needs.
 pub(crate) fn everything() -> Result<()> {
     need(EVERYTHING)?;
+    debian::every_kernel()?;
     println!("Everything that Nestling needs is installed.");
     Ok(())
 }
@@ -104,21 +113,32 @@ fn install_packages(packages: &[&str]) -> Result<()> {
             "these Debian packages are missing, and there is no apt-get here: {names}\ninstall what your system calls them"
         );
     }
-    let root = nix::unistd::geteuid().is_root();
-    ensure!(
-        root || Path::new("/usr/bin/sudo").exists(),
-        "these Debian packages are missing, and here is neither root nor sudo; run as root: apt-get install {names}"
-    );
-    let as_root: &[&str] = if root { &[] } else { &["sudo"] };
+    as_root().with_context(|| {
+        format!("these Debian packages are missing; run as root: apt-get install {names}")
+    })?;
     eprintln!("xtask: installing Debian packages: {names}");
-    let shell = Shell::new()?;
-    if apt_get(&shell, as_root, &install_words(packages)).is_err() {
-        eprintln!("xtask: updating the package lists, then trying again");
-        apt_get(&shell, as_root, &["update", "-qq"])?;
-        apt_get(&shell, as_root, &install_words(packages))
+    if apt_get(&install_words(packages)).is_err() {
+        update_lists()?;
+        apt_get(&install_words(packages))
             .with_context(|| format!("could not install {names}; try: apt-get install {names}"))?;
     }
     Ok(())
+}
+
+/// Brings the lists of Debian's packages up to date: something was not found by them.
+pub(crate) fn update_lists() -> Result<()> {
+    eprintln!("xtask: updating the package lists, then trying again");
+    apt_get(&["update", "-qq"])
+}
+
+/// The words before a command that makes it run as root.
+fn as_root() -> Result<&'static [&'static str]> {
+    let root = nix::unistd::geteuid().is_root();
+    ensure!(
+        root || Path::new("/usr/bin/sudo").exists(),
+        "here is neither root nor sudo"
+    );
+    Ok(if root { &[] } else { &["sudo"] })
 }
 
 fn install_words<'a>(packages: &[&'a str]) -> Vec<&'a str> {
@@ -129,7 +149,8 @@ fn install_words<'a>(packages: &[&'a str]) -> Vec<&'a str> {
         .collect()
 }
 
-fn apt_get(shell: &Shell, as_root: &[&str], words: &[&str]) -> Result<()> {
+fn apt_get(words: &[&str]) -> Result<()> {
+    let (shell, as_root) = (Shell::new()?, as_root()?);
     // stdout is for the command's own output: apt-get's goes to stderr.
     let script = "exec \"$@\" </dev/null >&2";
     cmd!(
