@@ -32,6 +32,8 @@ pub mod register {
     pub const IRR: u32 = 0x200;
     /// Interrupt command, low half.
     pub const ICR: u32 = 0x300;
+    /// Interrupt command, high half: the destination.
+    pub const ICR_HIGH: u32 = 0x310;
     /// LVT timer.
     pub const TIMER: u32 = 0x320;
     /// Timer's initial count.
@@ -72,6 +74,16 @@ pub fn write(offset: u32, value: u32) {
         return wrmsr(0x800 + offset / 16, u64::from(value));
     }
     execute!("mov [{1}], {0:e}", in(reg) value, in(reg) BASE + u64::from(offset));
+}
+
+/// Sends an interrupt command to the virtual CPU with this APIC ID.
+pub fn command(to: u32, command: u32) {
+    if X2APIC.load() {
+        let icr = u64::from(to) << 32 | u64::from(command);
+        return wrmsr(0x800 + register::ICR / 16, icr);
+    }
+    write(register::ICR_HIGH, to << 24);
+    write(register::ICR, command);
 }
 
 /// Enables the APIC by its spurious interrupt vector register; spurious interrupts are ignored.
