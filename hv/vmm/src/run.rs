@@ -7,6 +7,7 @@ use crate::machine::{Engine, Event, EventType, Reg, Visit};
 use crate::trace::{self, Level, Outcome, Ring};
 use crate::vcpu::{Activity, Vcpu};
 use core::num::NonZeroU64;
+use core::ops::ControlFlow;
 use spec::control_registers::{Cr0, Dr6, Rflags};
 use spec::exception::{Combination, Vector};
 
@@ -52,8 +53,9 @@ pub fn run(v: &mut Vcpu, slice_end: u64, ring: &Ring) -> Pause {
             }
             other => {
                 note(ring, guest, visit, &exit, Outcome::from(&other));
-                if let Some(pause) = decide(v, &exit, other, &mut deadline) {
-                    return pause;
+                match decide(v, &exit, other, visit, &mut deadline) {
+                    ControlFlow::Continue(rip) => next = rip,
+                    ControlFlow::Break(pause) => return pause,
                 }
             }
         }
@@ -149,10 +151,22 @@ fn note(ring: &Ring, guest: u16, visit: Visit, exit: &Exit, outcome: Outcome) {
     ring.push(visit.left, event);
 }
 
-/// Everything but an instruction that is simply done.
+/// Everything but an instruction that is simply done. Goes on where the guest is, or there.
 #[inline(never)]
-fn decide(v: &mut Vcpu, exit: &Exit, verdict: Verdict, deadline: &mut Deadline) -> Option<Pause> {
+fn decide(
+    v: &mut Vcpu,
+    exit: &Exit,
+    verdict: Verdict,
+    visit: Visit,
+    deadline: &mut Deadline,
+) -> ControlFlow<Pause, Option<NonZeroU64>> {
     v.lapic.touch();
+    if let Verdict::NextBy(length) = verdict {
+        let behind = exit.rip.wrapping_add(length.into());
+        if is_plain(exit, behind) && visit.left < deadline.next {
+            return ControlFlow::Continue(NonZeroU64::new(behind));
+        }
+    }
     if exit.kind == Kind::ExternalInterrupt {
         // It may have been the timer, a little early.
         deadline.armed = false;
@@ -164,7 +178,9 @@ fn decide(v: &mut Vcpu, exit: &Exit, verdict: Verdict, deadline: &mut Deadline) 
     }
     let over = now >= deadline.slice_end || v.shares_cpu && exit.kind == Kind::ExternalInterrupt;
     let pause = pause.or(over.then_some(Pause::SliceOver));
-    pause.map(|pause| leave(v, pause))
+    pause.map_or(ControlFlow::Continue(None), |pause| {
+        ControlFlow::Break(leave(v, pause))
+    })
 }
 
 /// Carries out a verdict: the one place that advances RIP, injects and stops.

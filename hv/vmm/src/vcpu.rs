@@ -1,6 +1,7 @@
 //! A virtual CPU: what the engine holds, and what is ours.
 
 use crate::device::lapic::Lapic;
+use crate::emulate::access::Accesses;
 use crate::exit::cpuid::Leaves;
 use crate::exit::exception;
 use crate::exit::msr::PASSTHROUGH;
@@ -72,6 +73,8 @@ pub struct Vcpu {
     pub msrs: Msrs,
     /// A translation that the processor made for the instruction that is carried out.
     pub translated: Option<Translated>,
+    /// The loads and stores of devices that it made.
+    pub accesses: Accesses,
     /// The CPUID leaves that it was shown.
     pub leaves: Leaves,
     /// Its exits by kind.
@@ -115,6 +118,7 @@ impl Vcpu {
             lapic: Watched::new(lapic),
             msrs: Msrs::default(),
             translated: None,
+            accesses: Accesses::default(),
             leaves: Leaves::default(),
             counts: Counts::default(),
         }

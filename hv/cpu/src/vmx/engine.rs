@@ -11,7 +11,8 @@ use spec::vmx::controls::Primary;
 use spec::vmx::fields::*;
 use vmm::exit::Record;
 use vmm::machine::{
-    Engine, Event, Gprs, Interruptibility, Reg, Segment, SegmentRegister, TableRegister, Visit,
+    CodeState, Engine, Event, Gprs, Interruptibility, Reg, Segment, SegmentRegister, TableRegister,
+    Visit,
 };
 use vmm::run::single_step;
 
@@ -82,6 +83,16 @@ impl Engine for VmxVcpu {
     /// SS.DPL, in every mode (SDM 3C "Guest Register State").
     fn cpl(&self) -> u8 {
         AccessRights::from_bits_retain(self.vmcs.current().read(GUEST_SS_ACCESS_RIGHTS)).dpl()
+    }
+
+    fn code_state(&self) -> CodeState {
+        let vmcs = self.vmcs.current();
+        CodeState {
+            rip: vmcs.read(GUEST_RIP),
+            cs_base: vmcs.read(GUEST_CS_BASE),
+            cs_access: vmcs.read(GUEST_CS_ACCESS_RIGHTS),
+            cr3: vmcs.read(GUEST_CR3),
+        }
     }
 
     #[inline(always)]

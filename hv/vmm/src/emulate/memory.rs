@@ -67,7 +67,7 @@ fn translate(v: &mut Vcpu, at: Gva, write: bool) -> Result<L1Gpa, Event> {
     translated.map_err(|code| fetch::page_fault(v, at, code))
 }
 
-fn read_physical(v: &mut Vcpu, at: L1Gpa, size: u8) -> u64 {
+pub(super) fn read_physical(v: &mut Vcpu, at: L1Gpa, size: u8) -> u64 {
     let mut bytes = [0; 8];
     if v.guest
         .ram
@@ -98,7 +98,7 @@ fn on_bus(size: u8, mut access: impl FnMut(u64, u8) -> u64) -> u64 {
     value & super::operand::mask(size)
 }
 
-fn write_physical(v: &mut Vcpu, at: L1Gpa, size: u8, value: u64) {
+pub(super) fn write_physical(v: &mut Vcpu, at: L1Gpa, size: u8, value: u64) {
     let bytes = value.to_le_bytes();
     if v.guest.ram.write(at, &bytes[..usize::from(size)]).is_ok() {
         return;

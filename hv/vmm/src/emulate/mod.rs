@@ -1,10 +1,14 @@
 //! Instructions that we carry out ourselves, where the hardware leaves it to us.
 
+pub(crate) mod access;
 pub(crate) mod execute;
 pub mod fetch;
 mod flags;
 pub mod length;
 pub(crate) mod memory;
 pub(crate) mod operand;
+mod origin;
 mod stack;
 pub(crate) mod string;
+#[cfg(test)]
+mod testing;

@@ -15,14 +15,14 @@ pub(crate) const fn mask(size: u8) -> u64 {
     u64::MAX >> (64 - 8 * (size as u32))
 }
 
-fn is_high_byte(register: Register) -> bool {
+pub(super) fn is_high_byte(register: Register) -> bool {
     matches!(
         register,
         Register::AH | Register::CH | Register::DH | Register::BH
     )
 }
 
-fn gpr(register: Register) -> Gpr {
+pub(super) fn gpr(register: Register) -> Gpr {
     Gpr::from_number(register.full_register().number() as u8)
 }
 

@@ -337,6 +337,7 @@ fn nested_page_fault(record: &SvmRecord) -> (Kind, Detail) {
     let fault = NestedFault {
         gpa: L1Gpa(record.exit_info_2),
         gva: None,
+        translated: info.contains(NpfInfo::FINAL),
         read: !write && !fetch,
         write,
         fetch,

@@ -283,10 +283,11 @@ fn io(record: &VmxRecord) -> Detail {
 
 fn violation(record: &VmxRecord) -> Detail {
     let qualification = EptViolation(record.qualification);
+    let translated = qualification.linear_valid() && qualification.translated();
     Detail::Nested(NestedFault {
         gpa: L1Gpa(record.guest_physical),
-        gva: (qualification.linear_valid() && qualification.translated())
-            .then_some(Gva(record.guest_linear)),
+        gva: translated.then_some(Gva(record.guest_linear)),
+        translated,
         read: qualification.read(),
         write: qualification.write(),
         fetch: qualification.fetch(),
@@ -299,6 +300,7 @@ fn misconfiguration(record: &VmxRecord) -> Detail {
     Detail::Nested(NestedFault {
         gpa: L1Gpa(record.guest_physical),
         gva: None,
+        translated: false,
         read: false,
         write: false,
         fetch: false,

@@ -256,6 +256,8 @@ pub struct NestedFault {
     pub gpa: L1Gpa,
     /// The guest-linear address that the guest's paging translated to it, where the hardware says.
     pub gva: Option<Gva>,
+    /// It is the address of an operand or of code, not one of a paging structure.
+    pub translated: bool,
     /// A read.
     pub read: bool,
     /// A write.

@@ -2,6 +2,7 @@
 
 use super::table::{Stop, Verdict};
 use super::{Detail, Exit, NestedFault, simple};
+use crate::emulate::access::{self, Access, Candidate};
 use crate::emulate::execute::{Progress, execute};
 use crate::emulate::fetch::{self, FetchError};
 use crate::vcpu::{Translated, Vcpu};
@@ -13,6 +14,22 @@ pub(super) fn nested_page_fault(x: &Exit, v: &mut Vcpu) -> Verdict {
     let Detail::Nested(fault) = x.detail else {
         return simple::unsupported(x, v);
     };
+    let access = Access {
+        at: fault.gpa,
+        write: fault.write,
+    };
+    if fault.translated
+        && !fault.fetch
+        && x.vectoring.is_none()
+        && let Some(length) = access::again(v, access)
+    {
+        return Verdict::NextBy(length);
+    }
+    first_time(x, v, fault)
+}
+
+#[inline(never)]
+fn first_time(x: &Exit, v: &mut Vcpu, fault: NestedFault) -> Verdict {
     let populated = v.guest.space.lock().populate(fault.gpa);
     match populated {
         Ok(true) => Verdict::Resume,
@@ -41,7 +58,14 @@ fn outside_ram(x: &Exit, v: &mut Vcpu, fault: NestedFault) -> Verdict {
         to: fault.gpa.align_down(PAGE_SIZE),
         write: fault.write,
     });
-    let progress = fetch::instruction(v).map(|i| (i.len() as u8, execute(v, &i)));
+    let candidate = Candidate::of(v);
+    let progress = fetch::instruction(v).map(|i| {
+        let done = execute(v, &i);
+        if done == Ok(Progress::Done) {
+            candidate.remember(v, &i);
+        }
+        (i.len() as u8, done)
+    });
     v.translated = None;
     let done = match progress {
         Ok((length, done)) => done.map(|progress| (length, progress)),

@@ -1,33 +1,7 @@
 use super::*;
+use crate::emulate::testing::{OTHER_PAGE, PAGE, TABLES, paged, redirections};
 use crate::machine::fake::Fixture;
 use crate::machine::{Reg, SegmentRegister};
-use spec::control_registers::{Cr0, Cr4};
-use spec::paging::Entry;
-
-const RIP: u64 = 0x40_0ffc;
-/// Where the four levels of paging structures are; the last one's page is the code's.
-const TABLES: [u64; 4] = [0x2000, 0x3000, 0x4000, 0x5000];
-const PAGE: u64 = 0x6000;
-const OTHER_PAGE: u64 = 0x7000;
-const FLAGS: u64 = Entry::P.union(Entry::RW).union(Entry::A).bits();
-
-/// 64-bit code on four levels of paging.
-fn paged() -> Fixture {
-    let mut f = Fixture::new();
-    let link = |at: u64, to: u64| f.write(at, &(to | FLAGS).to_le_bytes());
-    link(TABLES[0], TABLES[1]);
-    link(TABLES[1], TABLES[2]);
-    link(TABLES[2] + 2 * 8, TABLES[3]);
-    link(TABLES[3], PAGE);
-    link(TABLES[3] + 8, OTHER_PAGE);
-    let engine = &mut f.v.engine;
-    engine.set_reg(Reg::Cr3, TABLES[0]);
-    engine.set_reg(Reg::Cr4, Cr4::PAE.bits());
-    let cr0 = engine.reg(Reg::Cr0) | Cr0::PG.bits();
-    engine.set_reg(Reg::Cr0, cr0);
-    engine.set_reg(Reg::Rip, RIP - 4);
-    f
-}
 
 /// What the loop does: what is remembered, else what the code says.
 fn length(f: &mut Fixture) -> Result<u8, Event> {
@@ -75,23 +49,12 @@ fn changed_code_has_its_own_length() {
 /// At every level: the guest changes the entry and nothing else, and the walk ends elsewhere.
 #[test]
 fn changed_paging_entries_are_seen_without_a_flush() {
-    let copies = [0x8000, 0x9000, 0xa000, OTHER_PAGE];
-    for level in 0..4 {
-        let mut f = paged();
+    for (level, mut f, redirect) in redirections() {
         f.write(PAGE + 0xff8, &[0x0f, 0xa2]);
         f.write(OTHER_PAGE + 0xff8, &[0x66, 0x0f, 0xa2]);
-        for next in level + 1..4 {
-            let copy: [u8; 4096] = f.read(TABLES[next]);
-            f.write(copies[next - 1], &copy);
-        }
-        // The chain of copies ends at the other page.
-        let mut last = TABLES[level] + if level == 2 { 16 } else { 0 };
         assert_eq!(length(&mut f), Ok(2));
         assert!(remembers(&f));
-        for copy in &copies[level..] {
-            f.write(last, &(copy | FLAGS).to_le_bytes());
-            last = copy + if *copy == copies[1] { 16 } else { 0 };
-        }
+        redirect(&f, level);
         assert_eq!(length(&mut f), Ok(3), "level {level}");
     }
 }

@@ -214,6 +214,7 @@ fn nested_page_faults() {
     let read = NestedFault {
         gpa: L1Gpa(0xfee0_00b0),
         gva: None,
+        translated: true,
         read: true,
         write: false,
         fetch: false,
@@ -233,6 +234,7 @@ fn nested_page_faults() {
         ..read
     };
     assert_eq!(fault(1 << 32 | 0b10100), (Kind::NestedPageFault, fetch));
+    assert!(!fault(1 << 33 | 0b110).1.translated);
     assert_eq!(fault(1 << 32 | 0b1101).0, Kind::NestedMisconfiguration);
 }
 

@@ -117,6 +117,7 @@ fn recorded_ept_violations() {
         // Bit 8: the access was to what the address translates to.
         let translated = qualification & 1 << 8 != 0;
         assert_eq!(fault.gva, translated.then_some(Gva(linear)));
+        assert_eq!(fault.translated, translated);
         assert!(!fault.present);
         ([fault.read, fault.write, fault.fetch], exit.vectoring)
     };

@@ -12,6 +12,7 @@ fn exit(gpa: u64) -> Exit {
     let fault = NestedFault {
         gpa: L1Gpa(gpa),
         gva: None,
+        translated: true,
         read: true,
         write: false,
         fetch: false,
