@@ -29,6 +29,10 @@ pub trait Device: Send {
     fn width(&self) -> u8 {
         1
     }
+    /// How many ports behind its last an access may take along that begins in its own.
+    fn overhang(&self) -> u16 {
+        0
+    }
     /// Reads the register at this offset.
     fn read(&mut self, offset: u16, size: u8) -> u32;
     /// Writes it; `value` has no more than `size` bytes.
@@ -57,7 +61,8 @@ impl Row {
     /// The device takes an access of this size here whole.
     #[inline]
     fn takes(&self, at: u64, size: u8) -> bool {
-        size <= self.device.width() && u64::from(size) - 1 <= self.last - at
+        let room = self.last - at + u64::from(self.device.overhang());
+        size <= self.device.width() && u64::from(size) - 1 <= room
     }
 
     #[inline]

@@ -5,5 +5,6 @@ pub mod clock;
 mod debug;
 pub mod interrupts;
 pub mod lapic;
+pub mod pci;
 pub mod processors;
 mod uart;
