@@ -3,6 +3,7 @@
 use super::clock::Clock;
 use super::debug::{DebugConsole, DebugExit};
 use super::interrupts::Interrupts;
+use super::pci::Pci;
 use super::uart::Uart;
 use crate::guest::console::Console;
 use crate::memory::GuestRam;
@@ -139,6 +140,9 @@ impl Bus {
         bus.add_ports(0xe9, 0xe9, DebugConsole::new(console.clone()));
         bus.add_ports(0xf4, 0xf7, DebugExit);
         bus.add_ports(0x3f8, 0x3ff, Uart::new(console.clone()));
+        for (first, last, ports) in Pci::new(&wiring.interrupts, Vec::new()).into_rows() {
+            bus.add_ports(first, last, ports);
+        }
         bus
     }
 

@@ -60,6 +60,20 @@ fn accesses_at_the_end_of_the_port_space_wrap_and_do_not_panic() {
 }
 
 #[test]
+fn a_doubleword_at_0xcf8_is_the_pci_address_and_byte_0xcf9_is_not() {
+    let (mut bus, _) = bus();
+    bus.write(0xcf8, 4, 0x8000_0058);
+    bus.write(0xcf9, 1, 0);
+    bus.write(0xcf8, 2, 0);
+    assert_eq!(bus.read(0xcf8, 4), 0x8000_0058);
+    bus.write(0xcfd, 2, 0xa1b2); // PAM0 and PAM1
+    assert_eq!(
+        (bus.read(0xcfc, 4), bus.read(0xcfe, 4)),
+        (0x00a1_b200, 0xffff_00a1)
+    );
+}
+
+#[test]
 fn the_debug_exit_takes_each_size_and_only_its_own_ports() {
     let (mut bus, _) = bus();
     for (port, size, want) in [
