@@ -25,12 +25,12 @@ pub fn print() {
     let start = unsafe { entry_tsc };
     let boot = tsc::now() - start - WAITED.load(Ordering::Relaxed);
     let image = memory::image().0;
-    let loaded = image.end - image.start;
+    let all = image.end - image.start;
     let stacks = (percpu::all().len() as u64 - 1) * STACKS_SIZE;
     log::info!("bench boot.to_guest {boot} instructions");
-    log::info!("bench size.image {loaded} bytes");
+    log::info!("bench size.image {} bytes", memory::loaded());
     log::info!(
         "bench size.resident {} bytes",
-        loaded + stacks + memory::heap_in_use()
+        all + stacks + memory::heap_in_use()
     );
 }

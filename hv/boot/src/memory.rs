@@ -24,6 +24,7 @@ unsafe extern "C" {
     static image_start: u8;
     static text_start: u8;
     static text_end: u8;
+    static loaded_end: u8;
     static image_end: u8;
 }
 
@@ -37,6 +38,11 @@ pub fn image() -> (Range<u64>, Range<u64>) {
     ]
     .map(|p| p as u64);
     (start..end, text..data)
+}
+
+/// How many bytes of the image the boot loader copies from the file; the rest is zeros.
+pub fn loaded() -> u64 {
+    &raw const loaded_end as u64 - &raw const image_start as u64
 }
 
 /// What is not ours to give away, though the memory map calls it usable.
