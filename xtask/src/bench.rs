@@ -157,11 +157,12 @@ fn boot(emulator: Emulator, spec: &str) -> Result<(String, Option<String>)> {
     let parts = Parts {
         guests: vec![spec.to_string()],
         cmdline: "bench".into(),
-        hypervisor: None,
+        ..Parts::default()
     };
     parts.assemble(&[Guest::parse(spec)?], &machine.image)?;
     let boot = Boot {
         machine: &machine,
+        bare: false,
         timeout: Some(TIMEOUT),
         feed: None,
         show: &mut |_| Ok(()),

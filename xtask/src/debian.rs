@@ -1,6 +1,7 @@
 //! Kernels of Debian's as guests: unpacked from their packages below `target`, not installed.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -8,8 +9,8 @@ use xshell::{Shell, cmd};
 
 use crate::setup;
 
-/// Where packages are unpacked, a directory each.
-const UNPACKED: &str = "target/debian";
+/// Where packages are unpacked, a directory each, beside links to the kernels: `linux-debian`, `multiboot-xen`.
+pub(crate) const UNPACKED: &str = "target/debian";
 
 /// A kernel that a SPEC names by a word instead of a file.
 struct Kernel {
@@ -84,10 +85,17 @@ impl Kernel {
         if !directory.exists() {
             unpack(&real(self.package)?, &directory)?;
         }
-        starting_with(&directory, self.file).with_context(|| {
+        let file = starting_with(&directory, self.file).with_context(|| {
             let (file, directory) = (self.file, directory.display());
             format!("the package has no {file}; to get it anew remove {directory}")
-        })
+        })?;
+        let link = unpacked(&format!("{}-{}", self.kind, self.name));
+        if !link.exists() {
+            // A link to what is gone is replaced.
+            let _ = fs::remove_file(&link);
+            symlink(file.strip_prefix(UNPACKED)?, &link)?;
+        }
+        Ok(file)
     }
 }
 

@@ -90,6 +90,11 @@ impl Guest {
         self.kind == "app" && Path::new(&self.path).starts_with(build::APPS)
     }
 
+    /// Its kind.
+    pub(crate) fn kind(&self) -> &str {
+        &self.kind
+    }
+
     /// The path of its program.
     pub(crate) fn path(&self) -> &str {
         &self.path

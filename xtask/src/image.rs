@@ -1,5 +1,7 @@
 //! The boot image: GRUB for BIOS (CD, disk, USB stick) and for UEFI, the hypervisor, the modules.
 
+mod bare;
+
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
 use std::hash::{Hash, Hasher};
@@ -53,6 +55,9 @@ pub(crate) struct Parts {
     /// Boot this file instead of building the hypervisor.
     #[arg(long, value_name = "FILE", value_parser = absolute)]
     pub(crate) hypervisor: Option<PathBuf>,
+    /// Without Nestling: GRUB itself starts the guest, a `linux:` or `multiboot:` one, on the machine as it is.
+    #[arg(long)]
+    pub(crate) bare: bool,
 }
 
 /// Makes a hybrid BIOS and UEFI image that boots from CD, disk or USB stick.
@@ -83,7 +88,7 @@ impl Parts {
     /// Builds what the image needs and writes it to `out`.
     pub(crate) fn make(&self, out: &Path) -> Result<()> {
         let guests = self.parse_guests()?;
-        if self.hypervisor.is_none() {
+        if self.hypervisor.is_none() && !self.bare {
             build::machine()?;
         }
         build::apps_of(&guests)?;
@@ -94,6 +99,10 @@ impl Parts {
     pub(crate) fn assemble(&self, guests: &[Guest], out: &Path) -> Result<()> {
         setup::need(&[Need::Image])?;
         let modules = modules(guests)?;
+        if self.bare {
+            let menu = bare::menu(guests, &modules)?;
+            return write(None, &menu, &modules, out);
+        }
         let words = shell_words::split(&self.cmdline).context("--cmdline")?;
         let template = fs::read_to_string(GRUB_CFG).context(GRUB_CFG)?;
         let menu = menu(&template, &words, &modules);
@@ -103,7 +112,7 @@ impl Parts {
             "no hypervisor at {}",
             hypervisor.display()
         );
-        write(&hypervisor, &menu, &modules, out)
+        write(Some(&hypervisor), &menu, &modules, out)
             .with_context(|| format!("making {}", out.display()))
     }
 }
@@ -147,8 +156,9 @@ fn grub_words(words: &[String]) -> String {
     quoted.join(" ")
 }
 
-fn write(hypervisor: &Path, menu: &str, modules: &[Module], out: &Path) -> Result<()> {
-    let (bios, efi) = grub_images()?;
+/// Writes the image; without a hypervisor GRUB has what it needs for bare kernels.
+fn write(hypervisor: Option<&Path>, menu: &str, modules: &[Module], out: &Path) -> Result<()> {
+    let (bios, efi) = grub_images(hypervisor.is_none())?;
     let scratch = scratch()?;
     let menu_file = scratch.path().join("grub.cfg");
     fs::write(&menu_file, menu)?;
@@ -156,8 +166,8 @@ fn write(hypervisor: &Path, menu: &str, modules: &[Module], out: &Path) -> Resul
         graft("boot/grub/eltorito.img", &bios),
         graft("boot/grub/efi.img", &efi),
         graft("boot/grub/grub.cfg", &menu_file),
-        graft("boot/nestling", hypervisor),
     ];
+    grafts.extend(hypervisor.map(|file| graft("boot/nestling", file)));
     for module in modules {
         let file = match &module.contents {
             Contents::File(path) => path.clone(),
@@ -223,8 +233,13 @@ pub(crate) fn scratch() -> Result<TempDir> {
 }
 
 /// GRUB's El Torito image and the FAT image with its UEFI program, made where they are not there yet.
-fn grub_images() -> Result<(PathBuf, PathBuf)> {
+fn grub_images(bare: bool) -> Result<(PathBuf, PathBuf)> {
     let list = fs::read_to_string(GRUB_MODULES).context(GRUB_MODULES)?;
+    let list = if bare {
+        list.replace("bare:", "all:")
+    } else {
+        list
+    };
     let efi_cfg = fs::read_to_string(EFI_CFG).context(EFI_CFG)?;
     let mut hasher = DefaultHasher::new();
     (&list, &efi_cfg, fs::metadata(HYBRID_MBR)?.modified()?).hash(&mut hasher);

@@ -16,6 +16,8 @@ case $# in
 *) "$@" ;;
 esac
 status=$?
+# This waits until the console has sent everything, which switching off does not.
+stty opost
 if [ $# != 0 ] && [ $status != 0 ]; then
     echo "init: exit status $status"
     reboot -f

@@ -88,6 +88,7 @@ pub(crate) fn main(args: &Args) -> Result<u8> {
     let mut stdout = std::io::stdout();
     let boot = Boot {
         machine: &machine,
+        bare: parts.bare,
         timeout: args.timeout.map(Duration::from_secs),
         feed: feed(source),
         show: &mut |serial| {

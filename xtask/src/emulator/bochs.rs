@@ -172,7 +172,10 @@ fn bochsrc(machine: &Machine, port: u16, log: &Path) -> String {
     )
 }
 
-/// The panics that Bochs logged, but for the one by which the hypervisor ends the machine. Before it has read where
+/// How a machine that was ended on purpose ends: by the hypervisor, by ACPI.
+const ENDS: [&str; 2] = ["shutdown requested", "soft power off"];
+
+/// The panics that Bochs logged, but for the one by which a machine was ended on purpose. Before it has read where
 /// its log goes, it prints to the screen.
 pub(super) fn complaint(scratch: &Path) -> String {
     let text = |name| {
@@ -181,7 +184,7 @@ pub(super) fn complaint(scratch: &Path) -> String {
     let log = text(LOG).or_else(|_| text(SCREEN)).unwrap_or_default();
     let panics = log
         .lines()
-        .filter(|line| line.contains(">>PANIC<<") && !line.contains("shutdown requested"));
+        .filter(|line| line.contains(">>PANIC<<") && !ENDS.iter().any(|end| line.contains(end)));
     panics.flat_map(|line| [line.trim(), "\n"]).collect()
 }
 

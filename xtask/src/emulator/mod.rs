@@ -11,6 +11,7 @@ use std::process::{Child, Command};
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
+use crate::boot::End;
 use crate::image;
 use crate::setup::{self, Need};
 
@@ -118,6 +119,20 @@ impl Running {
             Emulator::Qemu => qemu::complaint(self.scratch.path()),
             Emulator::Bochs => bochs::complaint(self.scratch.path()),
         }
+    }
+
+    /// How the emulator of a bare kernel ended.
+    pub(crate) fn bare_end(&mut self) -> Result<End> {
+        let (exit, complaint) = (self.child.wait()?, self.complaint());
+        let status = match self.emulator {
+            Emulator::Qemu => qemu::bare_status(exit.code()),
+            Emulator::Bochs => complaint.is_empty().then_some(0),
+        };
+        Ok(match status {
+            Some(status) => End::Status(status),
+            None if complaint.is_empty() => End::Early(exit.to_string()),
+            None => End::Early(complaint.trim().to_owned()),
+        })
     }
 
     /// Whether a run that ended with this status by its last line can have ended so by the emulator's exit status.

@@ -98,6 +98,16 @@ pub(super) fn exit_code(status: u8) -> i32 {
     i32::from(status) << 1 | 1
 }
 
+/// The status that QEMU's exit status stands for: what was written to isa-debug-exit, or 0 when the machine was
+/// switched off or reset.
+pub(super) fn bare_status(code: Option<i32>) -> Option<u8> {
+    match code? {
+        0 => Some(0),
+        code if code & 1 == 1 => u8::try_from(code >> 1).ok(),
+        _ => None,
+    }
+}
+
 pub(super) fn complaint(scratch: &Path) -> String {
     fs::read_to_string(scratch.join(STDERR)).unwrap_or_default()
 }

@@ -11,6 +11,8 @@ use nix::sys::time::TimeSpec;
 use serde::Deserialize;
 use walkdir::WalkDir;
 
+use crate::debian;
+
 /// When everything in a tree was last changed: 2001-02-03 04:05:06 UTC, so long ago that `ls` prints the year.
 const CHANGED: u64 = 981_173_106;
 
@@ -39,6 +41,12 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    /// Whether it is a copy from a package that is not installed.
+    pub(crate) fn is_of_debian(&self) -> bool {
+        let copy = self.copy.as_ref();
+        copy.is_some_and(|from| from.starts_with(debian::UNPACKED))
+    }
+
     fn make(&self, top: &Path) -> Result<()> {
         let relative = Path::new(self.path.trim_start_matches('/'));
         let inside = relative

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: the host's tests, then the runs of the stanzas in `tests`.
 
+mod dialog;
 mod files;
 mod host;
 mod native;
@@ -19,14 +20,19 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::boot::{self, Boot, Feed, Outcome};
 use crate::build;
+use crate::debian;
 use crate::emulator::{Emulator, Machine};
 use crate::run::end_of_input;
 use crate::setup::{self, Need};
+use dialog::Dialog;
 use prepare::Prepared;
 use stanza::{Firmware, Run, Stanza};
 
 /// Where failed runs leave their serial text, and stanzas their packed trees.
 const LOGS: &str = "target/test";
+
+/// The memory in MiB of a guest that has its own kernel and no `mem=`.
+const GUEST_MEMORY: u32 = 128;
 
 /// Runs the host's tests, then boots every stanza of `tests/*.toml`; the last line is `N passed, N failed`.
 ///
@@ -137,7 +143,10 @@ impl Args {
 
 fn build(runs: &[Run]) -> Result<()> {
     fs::create_dir_all(LOGS)?;
-    setup::need(&[Need::Busybox, Need::Programs])?;
+    setup::need(&[Need::Busybox, Need::Programs, Need::Acpi])?;
+    if runs.iter().any(|run| run.case.stanza.copies_kernels()) {
+        debian::every_kernel()?;
+    }
     build::machine()?;
     build::apps()?;
     for run in runs {
@@ -223,11 +232,16 @@ impl Run {
         let stanza = &self.case.stanza;
         let prepared = self.case.prepare()?;
         let machine = self.machine(prepared.image());
+        let (mut dialog, typist) = Dialog::new(&stanza.dialog);
         let boot = Boot {
             machine: &machine,
+            bare: false,
             timeout: Some(Duration::from_secs(stanza.timeout)),
-            feed: stanza.stdin.clone().map(feed),
-            show: &mut |_| Ok(()),
+            feed: stanza.stdin.clone().map(feed).or(typist),
+            show: &mut |serial| {
+                dialog.follow(serial);
+                Ok(())
+            },
         };
         let outcome = boot.run()?;
         let expect = expected(stanza)?;
@@ -239,10 +253,50 @@ impl Run {
             &text,
             outcome.status(),
         );
+        wrong += &dialog.unfinished();
+        if let Some(pattern) = &stanza.bare
+            && !boot::stopped()
+        {
+            wrong += &self.compare_bare(pattern, &machine, &prepared, &text)?;
+        }
         if !wrong.is_empty() {
             wrong += &self.advice(&machine, &prepared, &outcome)?;
         }
         Ok(wrong)
+    }
+
+    /// Boots the guest's kernel on the machine as it is; says which lines came only from the guest.
+    fn compare_bare(
+        &self,
+        pattern: &str,
+        machine: &Machine,
+        prepared: &Prepared,
+        guest: &[u8],
+    ) -> Result<String> {
+        let stanza = &self.case.stanza;
+        let of_guest = prepared.parts.parse_guests()?;
+        let number = |name| of_guest.first()?.option(name)?.parse().ok();
+        let machine = Machine {
+            cpus: number("cpus").unwrap_or(1),
+            memory: number("mem").unwrap_or(GUEST_MEMORY),
+            image: prepared.bare_image(),
+            ..machine.clone()
+        };
+        let boot = Boot {
+            machine: &machine,
+            bare: true,
+            timeout: Some(Duration::from_secs(stanza.timeout)),
+            feed: None,
+            show: &mut |_| Ok(()),
+        };
+        let outcome = boot.run()?;
+        let name = format!("{}-bare.log", self.to_string().replace('/', "-"));
+        let log = Path::new(LOGS).join(name);
+        fs::write(&log, outcome.serial.text())?;
+        let explanation = outcome.explanation(&machine);
+        let explanation = explanation.map(|text| format!("bare: {text}\n"));
+        let differs = verdict::beyond(pattern, guest, &outcome.serial.text())?;
+        Ok(explanation.unwrap_or_default() + &differs)
     }
 
     /// How the emulator ended, the text's place, and the command that repeats the run.

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use super::native::Native;
-use super::stanza::{Case, OWN_TREE, Stanza};
+use super::stanza::{Case, OWN_FILES, OWN_IMAGE, OWN_TREE, Stanza};
 use super::{LOGS, files};
 use crate::archive::Tree;
 use crate::guest::Guest;
@@ -27,6 +27,11 @@ impl Prepared {
     /// The image to boot.
     pub(crate) fn image(&self) -> PathBuf {
         self.scratch.path().join("nestling.iso")
+    }
+
+    /// The image whose GRUB starts the guest itself.
+    pub(crate) fn bare_image(&self) -> PathBuf {
+        self.scratch.path().join("bare.iso")
     }
 }
 
@@ -48,50 +53,111 @@ impl Case {
 
 fn prepare(stanza: &Stanza) -> Result<Prepared> {
     let scratch = image::scratch()?;
-    let archive = Path::new(LOGS).join(format!("{}.cpio", stanza.name));
-    let tree = tree(stanza, &scratch.path().join("root"), &archive)?;
-    let parts = parts(stanza, &archive);
-    let guests = parts
-        .guests
-        .iter()
-        .map(|spec| Guest::parse(spec))
-        .collect::<Result<Vec<_>>>()?;
+    let places = Places::of(stanza, scratch.path());
+    let tree = tree(stanza, &places)?;
+    let parts = parts(stanza, &places);
+    let guests = parts.parse_guests()?;
+    if !stanza.image.is_empty() {
+        let inner = Parts {
+            guests: stanza.image.clone(),
+            ..Parts::default()
+        };
+        inner.assemble(&inner.parse_guests()?, &places.image)?;
+    }
     let prepared = Prepared {
         natives: natives(stanza, &guests, tree.as_ref())?,
         parts,
         scratch,
     };
     prepared.parts.assemble(&guests, &prepared.image())?;
+    if stanza.bare.is_some() {
+        let bare = Parts {
+            bare: true,
+            ..prepared.parts.clone()
+        };
+        bare.assemble(&guests, &prepared.bare_image())?;
+    }
     Ok(prepared)
 }
 
+/// Where things of a stanza are that its guests name.
+struct Places {
+    /// Its tree, and that packed.
+    tree: PathBuf,
+    archive: PathBuf,
+    image: PathBuf,
+}
+
+impl Places {
+    fn of(stanza: &Stanza, scratch: &Path) -> Self {
+        let place = |end: &str| Path::new(LOGS).join(format!("{}.{end}", stanza.name));
+        let named = |spec: &String| {
+            spec.contains(&format!("={OWN_FILES}")) || spec.contains(&format!(":{OWN_FILES}"))
+        };
+        Self {
+            // What is named stays, for the command that repeats a run.
+            tree: if stanza.guests.iter().any(named) {
+                place("files")
+            } else {
+                scratch.join("root")
+            },
+            archive: place("cpio"),
+            image: place("iso"),
+        }
+    }
+
+    /// The SPEC with them in it.
+    fn fill(&self, spec: &str) -> String {
+        let (first, arguments) = spec.split_once(' ').unwrap_or((spec, ""));
+        let parts: Vec<String> = first.split(',').map(|part| self.fill_part(part)).collect();
+        format!("{} {arguments}", parts.join(","))
+            .trim_end()
+            .to_owned()
+    }
+
+    /// `NAME=VALUE` or `KIND:PATH`.
+    fn fill_part(&self, part: &str) -> String {
+        let Some(at) = part.find(['=', ':']) else {
+            return part.to_owned();
+        };
+        let (name, value) = part.split_at(at + 1);
+        let place = match (name, value) {
+            ("root=" | "initrd=", OWN_TREE) => self.archive.clone(),
+            ("disk:", OWN_IMAGE) => self.image.clone(),
+            _ => match value.strip_prefix(OWN_FILES) {
+                Some(file) => self.tree.join(file),
+                None => return part.to_owned(),
+            },
+        };
+        format!("{name}{}", place.display())
+    }
+}
+
 /// Makes the stanza's tree, if it has one, and packs it.
-fn tree(stanza: &Stanza, top: &Path, archive: &Path) -> Result<Option<Tree>> {
+fn tree(stanza: &Stanza, places: &Places) -> Result<Option<Tree>> {
     if stanza.files.is_empty() {
         return Ok(None);
     }
-    fs::create_dir_all(top)?;
-    files::make(top, &stanza.files)?;
-    let tree = Tree::read(top)?.owned_by_root();
-    fs::write(archive, tree.to_cpio()?)?;
+    if places.tree.exists() {
+        fs::remove_dir_all(&places.tree)?;
+    }
+    fs::create_dir_all(&places.tree)?;
+    files::make(&places.tree, &stanza.files)?;
+    let tree = Tree::read(&places.tree)?.owned_by_root();
+    fs::write(&places.archive, tree.to_cpio()?)?;
     Ok(Some(tree))
 }
 
-fn parts(stanza: &Stanza, archive: &Path) -> Parts {
-    let root = format!("root={}", archive.display());
-    let guests = stanza
-        .guests
-        .iter()
-        .map(|spec| spec.replacen(OWN_TREE, &root, 1))
-        .collect();
+fn parts(stanza: &Stanza, places: &Places) -> Parts {
+    let guests = stanza.guests.iter().map(|spec| places.fill(spec)).collect();
     let mut cmdline = stanza.cmdline.clone();
-    if stanza.stdin.is_some() {
+    if stanza.stdin.is_some() || !stanza.dialog.is_empty() {
         cmdline.push_str(" stdin=serial");
     }
     Parts {
         guests,
         cmdline: cmdline.trim().to_owned(),
-        hypervisor: None,
+        ..Parts::default()
     }
 }
 
@@ -115,11 +181,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn root_is_the_packed_tree() {
+    fn what_is_the_stanzas_own_is_filled_in() {
         let mut stanza = sample("stdin = \"x\"\ncmdline = \"log=warn\"");
-        stanza.guests = vec!["app:/bin/x,root=files,mem=8 root=files".into()];
-        let parts = parts(&stanza, Path::new("t/x.cpio"));
-        assert_eq!(parts.guests, ["app:/bin/x,root=t/x.cpio,mem=8 root=files"]);
+        stanza.guests = [
+            "app:/bin/x,root=files,mem=8 root=files",
+            "linux:files/vmlinuz,initrd=busybox,initrd=files,disk=files/a/b  c",
+            "disk:image,mem=64",
+            "disk:files",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        let places = Places::of(&stanza, Path::new("s"));
+        let parts = parts(&stanza, &places);
+        let expected = [
+            "app:/bin/x,root=target/test/x.cpio,mem=8 root=files",
+            "linux:target/test/x.files/vmlinuz,initrd=busybox,initrd=target/test/x.cpio,disk=target/test/x.files/a/b  c",
+            "disk:target/test/x.iso,mem=64",
+            "disk:files",
+        ];
+        assert_eq!(parts.guests, expected);
         assert_eq!(parts.cmdline, "log=warn stdin=serial");
+        stanza.guests.truncate(1);
+        let places = Places::of(&stanza, Path::new("s"));
+        assert_eq!(places.tree, Path::new("s/root"));
     }
 }

@@ -16,8 +16,12 @@ use crate::build;
 use crate::emulator::Emulator;
 use crate::guest::Guest;
 
-/// In a guest's SPEC, `root=files` stands for the stanza's own tree.
-pub(crate) const OWN_TREE: &str = "root=files";
+/// In a guest's SPEC, `root=files` and `initrd=files` stand for the stanza's own tree.
+pub(crate) const OWN_TREE: &str = "files";
+/// `KIND:files/PATH` and `OPTION=files/PATH` stand for a file in it.
+pub(crate) const OWN_FILES: &str = "files/";
+/// `disk:image` stands for the image with the guests of `image`.
+pub(crate) const OWN_IMAGE: &str = "image";
 
 /// One table `[[run]]`.
 #[derive(Clone, Debug, Deserialize)]
@@ -53,6 +57,14 @@ pub(crate) struct Stanza {
     pub(crate) timeout: u64,
     /// What the guests read from the console.
     pub(crate) stdin: Option<String>,
+    /// What is typed when: a text to wait for, and one to type then.
+    #[serde(default)]
+    pub(crate) dialog: Vec<(String, String)>,
+    /// The guests of an image for `disk:image`.
+    #[serde(default)]
+    pub(crate) image: Vec<String>,
+    /// Lines that match come also when GRUB itself starts the only guest on the machine as it is; numbers aside.
+    pub(crate) bare: Option<String>,
     /// The guests' text.
     pub(crate) expect: Option<String>,
     /// A file with it.
@@ -175,18 +187,31 @@ impl Stanza {
         for guest in &self.guests {
             let guest = Guest::parse(guest)?;
             ensure!(
-                guest.option("root") != Some("files") || !self.files.is_empty(),
+                guest.files().all(|file| file.1 != OWN_TREE) || !self.files.is_empty(),
                 "`{OWN_TREE}`, but there are no files"
             );
         }
-        for pattern in &self.contains {
+        for pattern in self.contains.iter().chain(&self.bare) {
             Regex::new(pattern)?;
         }
+        ensure!(
+            self.bare.is_none() || self.guests.len() == 1,
+            "`bare` is for one guest"
+        );
+        ensure!(
+            self.stdin.is_none() || self.dialog.is_empty(),
+            "both `stdin` and `dialog`"
+        );
         ensure!(
             self.expect.is_none() || self.expect_file.is_none(),
             "both `expect` and `expect_file`"
         );
         Ok(())
+    }
+
+    /// Whether its tree has a kernel of Debian's.
+    pub(crate) fn copies_kernels(&self) -> bool {
+        self.files.iter().any(Entry::is_of_debian)
     }
 
     /// The runs that this stanza stands for, on these emulators.

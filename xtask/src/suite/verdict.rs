@@ -1,5 +1,6 @@
 //! Whether a run did what its stanza says.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use regex::Regex;
@@ -137,6 +138,32 @@ fn compare_end(number: usize, native: End, text: &str) -> String {
     format!("ended: {got}, natively: {}\n", expected.trim())
 }
 
+/// The guest's lines that match and that the bare machine's text does not have, whatever the numbers in them.
+pub(crate) fn beyond(pattern: &str, guest: &[u8], bare: &[u8]) -> Result<String, regex::Error> {
+    let pattern = Regex::new(pattern)?;
+    let bare = String::from_utf8_lossy(bare);
+    let known: BTreeSet<String> = bare.lines().map(without_numbers).collect();
+    let guest = String::from_utf8_lossy(guest).into_owned();
+    let new = guest
+        .lines()
+        .filter(|line| pattern.is_match(line) && !known.contains(&without_numbers(line)));
+    Ok(new
+        .map(|line| format!("not on the bare machine: `{line}`\n"))
+        .collect())
+}
+
+/// The line with `#` for each number, and one blank for several.
+fn without_numbers(line: &str) -> String {
+    let mut out = String::new();
+    for c in line.trim_end().chars() {
+        let c = if c.is_ascii_digit() { '#' } else { c };
+        if !((c == '#' || c == ' ') && out.ends_with(c)) {
+            out.push(c);
+        }
+    }
+    out
+}
+
 /// The lines that are not ours in the report of a panic: the other CPUs should have been stopped.
 fn mixed_report(text: &str) -> String {
     text.lines()
@@ -160,6 +187,17 @@ mod tests {
     use super::*;
 
     const TEXT: &[u8] = b"nestling: x\nhello\nbye\nnestling: guest 1 (/bin/x) ended: exit 3\nnestling: end, status 1\n";
+
+    #[test]
+    fn lines_beyond_the_bare_machines() {
+        let bare = b"[    1.5] cpu 1 is odd\nx 7\n";
+        let beyond = |guest| beyond("^\\[", guest, bare).unwrap();
+        assert_eq!(beyond(b"[   13.25] cpu 0 is odd \nfree\n"), "");
+        assert_eq!(
+            beyond(b"[   13.25] cpu 0 is even\n"),
+            "not on the bare machine: `[   13.25] cpu 0 is even`\n"
+        );
+    }
 
     #[test]
     fn only_the_guests_text_counts() {
