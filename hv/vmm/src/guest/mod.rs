@@ -20,6 +20,7 @@ use spin::{Mutex, Once};
 
 pub mod app;
 pub mod console;
+pub mod pc;
 pub mod request;
 pub mod run_time;
 pub mod test;

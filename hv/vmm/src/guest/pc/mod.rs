@@ -1,0 +1,5 @@
+//! What the firmware of the virtual PC tells the guest.
+
+pub mod acpi;
+pub mod mp;
+pub mod tables;
