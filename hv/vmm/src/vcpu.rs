@@ -230,3 +230,6 @@ impl Vcpu {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

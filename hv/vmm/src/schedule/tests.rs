@@ -7,6 +7,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering::Relaxed;
 
+const EXTERNAL_INTERRUPT: u32 = 1;
 const HLT: u32 = 12;
 const VMCALL: u32 = 18;
 const TRIPLE_FAULT: u32 = 2;
@@ -155,4 +156,44 @@ fn a_halt_that_nothing_can_end_stops_the_guest() {
     halts.v.engine.set_reg(Reg::Rflags, 2);
     assert_eq!(run_guests(machine, Vec::from([halts])), 1);
     assert!(machine.waits.lock().is_empty());
+}
+
+/// The last virtual CPU that leaves ends the guest.
+#[test]
+fn the_end_of_one_virtual_cpu_is_that_of_all() {
+    let machine = FakeMachine::leak();
+    let first = Fixture::first_of(
+        2,
+        machine,
+        Vec::from([
+            leave(machine, b'a', 20_000_000, PREEMPTION_TIMER),
+            leave(machine, b'A', 1, TRIPLE_FAULT),
+        ]),
+    );
+    let mut second = first.other(
+        1,
+        Vec::from([leave(machine, b'b', 20_000_000, PREEMPTION_TIMER)]),
+    );
+    second.v.set_activity(Activity::Active);
+    let other = guest(machine, &[(b'o', 1, VMCALL)], abi::Call::Exit as u64);
+    let guest = first.v.guest.clone();
+    assert_eq!(run_guests(machine, Vec::from([first, second, other])), 1);
+    assert_eq!(*machine.written.lock(), b"aboA");
+    assert!(guest.interrupts.processors.is_stopped());
+}
+
+/// A virtual CPU that waits for the same physical one runs as soon as it is woken.
+#[test]
+fn a_physical_interrupt_ends_a_slice_that_others_wait_for() {
+    let machine = FakeMachine::leak();
+    let interrupted = guest(
+        machine,
+        &[(b'i', 1, EXTERNAL_INTERRUPT), (b'I', 1, TRIPLE_FAULT)],
+        0,
+    );
+    let other = guest(machine, &[(b'o', 1, VMCALL)], abi::Call::Exit as u64);
+    let told = interrupted.told.clone();
+    run_guests(machine, Vec::from([interrupted, other]));
+    assert_eq!(*machine.written.lock(), b"ioI");
+    assert!(!told.lock().pause_exiting, "alone at the end");
 }

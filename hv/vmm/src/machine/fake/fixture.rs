@@ -37,6 +37,15 @@ impl Fixture {
 
     /// The same, on this machine.
     pub(crate) fn on(machine: &'static FakeMachine, entries: Vec<Entry>) -> Self {
+        Self::first_of(1, machine, entries)
+    }
+
+    /// Virtual CPU 0 of a guest that has so many.
+    pub(crate) fn first_of(
+        cpus: usize,
+        machine: &'static FakeMachine,
+        entries: Vec<Entry>,
+    ) -> Self {
         let host = machine.leak_host();
         let space = host.new_space(GUEST_RAM).unwrap();
         let seat = Seat {
@@ -48,10 +57,22 @@ impl Fixture {
         };
         let engine = FakeEngine::new(machine, entries);
         let told = engine.told.clone();
-        let mut v = seat.new_vcpu(&TEST, "fake", space, host.promise(0).ok().unwrap(), 1);
+        let mut v = seat.new_vcpu(&TEST, "fake", space, host.promise(0).ok().unwrap(), cpus);
         v.engine = Box::new(engine);
         v.engine.set_reg(Reg::Rip, Self::CODE);
         Self { v, machine, told }
+    }
+
+    /// Virtual CPU `number` of the same guest, whose engine makes these VM entries.
+    pub(crate) fn other(&self, number: u32, entries: Vec<Entry>) -> Self {
+        let engine = FakeEngine::new(self.machine, entries);
+        let told = engine.told.clone();
+        let v = Vcpu::new(Box::new(engine), self.v.guest.clone(), self.v.host, number);
+        Self {
+            v,
+            machine: self.machine,
+            told,
+        }
     }
 
     /// With this code at RIP.
