@@ -2,14 +2,17 @@
 
 use super::clock::Clock;
 use super::debug::{DebugConsole, DebugExit};
-use super::interrupts::Interrupts;
+use super::interrupts::{Interrupts, Line};
+use super::part::Part;
 use super::pci::Pci;
+use super::pit::{self, Pit};
 use super::uart::Uart;
 use crate::guest::console::Console;
 use crate::memory::GuestRam;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use spin::Mutex;
 
 /// What a write to a device leads to, besides its own state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +140,7 @@ impl Bus {
             interrupts: wiring.interrupts.clone(),
             deadline: None,
         };
+        bus.add_timers(wiring);
         bus.add_ports(0xe9, 0xe9, DebugConsole::new(console.clone()));
         bus.add_ports(0xf4, 0xf7, DebugExit);
         bus.add_ports(0x3f8, 0x3ff, Uart::new(console.clone()));
@@ -144,6 +148,13 @@ impl Bus {
             bus.add_ports(first, last, ports);
         }
         bus
+    }
+
+    fn add_timers(&mut self, wiring: &Wiring) {
+        let line = |number| Line::new(&wiring.interrupts, number);
+        let pit = Arc::new(Mutex::new(Pit::new(wiring.clock, line(0))));
+        self.add_ports(0x40, 0x43, Part::new(&pit, 0));
+        self.add_ports(0x61, 0x61, Part::new(&pit, pit::PORT_61));
     }
 
     /// Adds a device at these I/O ports.

@@ -5,6 +5,8 @@ pub mod clock;
 mod debug;
 pub mod interrupts;
 pub mod lapic;
+pub mod part;
 pub mod pci;
+pub mod pit;
 pub mod processors;
 mod uart;
