@@ -160,13 +160,13 @@ fn decide(
     visit: Visit,
     deadline: &mut Deadline,
 ) -> ControlFlow<Pause, Option<NonZeroU64>> {
-    v.lapic.touch();
     if let Verdict::NextBy(length) = verdict {
         let behind = exit.rip.wrapping_add(length.into());
         if is_plain(exit, behind) && visit.left < deadline.next {
             return ControlFlow::Continue(NonZeroU64::new(behind));
         }
     }
+    v.lapic.touch();
     if exit.kind == Kind::ExternalInterrupt {
         // It may have been the timer, a little early.
         deadline.armed = false;

@@ -32,6 +32,12 @@ impl<T> Watched<T> {
         self.touched = true;
     }
 
+    /// The value, for a change that nothing follows from.
+    #[inline]
+    pub const fn quietly(&mut self) -> &mut T {
+        &mut self.value
+    }
+
     /// All that follows from it has been worked out.
     #[inline]
     pub const fn settle(&mut self) {
@@ -64,8 +70,9 @@ mod tests {
         let mut value = Watched::new(1);
         assert!(value.is_touched());
         value.settle();
-        assert!(*value == 1 && !value.is_touched());
-        *value = 2;
+        *value.quietly() += 1;
+        assert!(*value == 2 && !value.is_touched());
+        *value = 3;
         assert!(value.is_touched());
     }
 }

@@ -160,8 +160,11 @@ impl Lapic {
     #[cold]
     pub fn receive(&mut self, mail: &Mail) {
         for (n, (&requests, &levels)) in mail.requests.iter().zip(&mail.levels).enumerate() {
-            for bit in (0..32).filter(|bit| requests >> bit & 1 != 0) {
-                self.request_as((n * 32 + bit) as u8, levels >> bit & 1 != 0);
+            let mut left = requests;
+            while left != 0 {
+                let bit = left.trailing_zeros();
+                self.request_as((n as u32 * 32 + bit) as u8, levels >> bit & 1 != 0);
+                left &= left - 1;
             }
         }
         self.nmi |= mail.nmi;
@@ -355,13 +358,19 @@ impl Lapic {
         }
     }
 
-    fn end_of_interrupt(&mut self) {
-        if let Some(vector) = self.registers.in_service.highest() {
-            self.registers.in_service.clear(vector);
-            if self.registers.levels.has(vector) {
+    /// Ends the interrupt in service. Whether something may follow: another that waits, or the same again, as its pin
+    /// is still active.
+    pub fn end_of_interrupt(&mut self) -> bool {
+        let registers = &mut self.registers;
+        let mut follows = registers.requests.highest().is_some();
+        if let Some(vector) = registers.in_service.highest() {
+            registers.in_service.clear(vector);
+            if registers.levels.has(vector) {
                 self.interrupts.end_of_interrupt(vector);
+                follows = true;
             }
         }
+        follows
     }
 
     /// Sends what ICR says. The sender looks at the vector, whoever the IPI is for.

@@ -169,8 +169,8 @@ impl Processors {
     pub fn take(&self, index: usize) -> Mail {
         let processor = &self.list[index];
         processor.mail.swap(false, AcqRel);
-        let signals = processor.signals.swap(0, AcqRel);
-        let take = |words: &[AtomicU32; 8]| core::array::from_fn(|n| words[n].swap(0, AcqRel));
+        let signals = take(&processor.signals);
+        let take = |words: &[AtomicU32; 8]| core::array::from_fn(|n| take(&words[n]));
         // A level is set before its request, and taken after it.
         let requests = take(&processor.requests);
         Mail {
@@ -256,6 +256,15 @@ impl Processors {
             Destination::Logical(to) => address.answers_to(to),
             Destination::Cluster(to) => address.answers_to_cluster(to),
         }
+    }
+}
+
+/// Empties a word. Most are empty, and are not written: who fills one says afterwards that there is mail.
+#[inline]
+fn take(word: &AtomicU32) -> u32 {
+    match word.load(Acquire) {
+        0 => 0,
+        _ => word.swap(0, AcqRel),
     }
 }
 

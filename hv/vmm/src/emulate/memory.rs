@@ -8,6 +8,8 @@ use crate::vcpu::Vcpu;
 use spec::addr::{Gva, L1Gpa, PAGE_SIZE};
 use spec::apic::Register;
 
+const END_OF_INTERRUPT: u16 = Register::EOI.0 >> 4;
+
 /// Reads `size` bytes at a linear address.
 pub(crate) fn read(v: &mut Vcpu, at: Gva, size: u8) -> Result<u64, Event> {
     if at.offset_in(PAGE_SIZE) + u64::from(size) <= PAGE_SIZE {
@@ -79,10 +81,11 @@ pub(super) fn read_physical(v: &mut Vcpu, at: L1Gpa, size: u8) -> u64 {
     match apic_register(v, at) {
         Some(register) => {
             let now = v.host.machine.now();
-            let value = u64::from(v.lapic.read_page(register, now));
+            let known = v.lapic.look_at_page(register, now);
+            let value = u64::from(known.unwrap_or_else(|_| v.lapic.read_page(register, now)));
             value >> (8 * at.offset_in(4)) & super::operand::mask(size)
         }
-        None => on_bus(size, |at_byte, size| {
+        None => on_bus(v, size, |v, at_byte, size| {
             let value = v.guest.bus.lock().read_memory(at.0 + at_byte, size);
             u64::from(value) << (8 * at_byte)
         }),
@@ -90,10 +93,14 @@ pub(super) fn read_physical(v: &mut Vcpu, at: L1Gpa, size: u8) -> u64 {
 }
 
 /// An access to devices, in pieces of up to 4 bytes: the bits of all that `access` gives for each.
-fn on_bus(size: u8, mut access: impl FnMut(u64, u8) -> u64) -> u64 {
-    let mut value = access(0, size.min(4));
+fn on_bus(v: &mut Vcpu, size: u8, access: impl Fn(&Vcpu, u64, u8) -> u64) -> u64 {
+    let mut value = access(v, 0, size.min(4));
     if size > 4 {
-        value |= access(4, size - 4);
+        value |= access(v, 4, size - 4);
+    }
+    // What the devices did may be an interrupt for this virtual CPU, or another deadline.
+    if v.guest.interrupts.processors.has_mail(v.number as usize) {
+        v.lapic.touch();
     }
     value & super::operand::mask(size)
 }
@@ -104,13 +111,18 @@ pub(super) fn write_physical(v: &mut Vcpu, at: L1Gpa, size: u8, value: u64) {
         return;
     }
     match apic_register(v, at) {
+        Some(END_OF_INTERRUPT) if size == 4 && at.offset_in(16) == 0 => {
+            if v.lapic.quietly().end_of_interrupt() {
+                v.lapic.touch();
+            }
+        }
         Some(register) if size == 4 && at.offset_in(16) == 0 => {
             let now = v.host.machine.now();
             v.lapic.write_page(register, value as u32, now);
         }
         Some(_) => {}
         None => {
-            on_bus(size, |at_byte, size| {
+            on_bus(v, size, |v, at_byte, size| {
                 let piece = (value >> (8 * at_byte)) as u32;
                 v.guest.bus.lock().write_memory(at.0 + at_byte, size, piece);
                 0

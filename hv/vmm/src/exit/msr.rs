@@ -191,14 +191,21 @@ fn x2apic_write(v: &mut Vcpu, msr: Msr, value: u64) -> Result<(), Refused> {
     if !v.lapic.is_x2apic() {
         return Err(Refused);
     }
+    const END_OF_INTERRUPT: u16 = Register::EOI.0 >> 4;
+    const INITIAL_COUNT: u16 = Register::INITIAL_COUNT.0 >> 4;
+    let register = (msr.0 - FIRST_X2APIC) as u16;
+    if register == END_OF_INTERRUPT && value == 0 {
+        if v.lapic.quietly().end_of_interrupt() {
+            v.lapic.touch();
+        }
+        return Ok(());
+    }
     // Of all registers only this one looks at the clock.
-    let now = match msr.0 - FIRST_X2APIC == u32::from(Register::INITIAL_COUNT.0 >> 4) {
-        true => v.host.machine.now(),
-        false => 0,
+    let now = match register {
+        INITIAL_COUNT => v.host.machine.now(),
+        _ => 0,
     };
-    v.lapic
-        .write_msr((msr.0 - FIRST_X2APIC) as u16, value, now)
-        .map_err(|_| Refused)
+    v.lapic.write_msr(register, value, now).map_err(|_| Refused)
 }
 
 /// SDM 3A "IA32_EFER MSR": reserved bits and a change of LME while paging raise #GP; LMA is read-only.

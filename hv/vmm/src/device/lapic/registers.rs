@@ -52,19 +52,25 @@ const SPURIOUS_BITS: u32 = 0x0000_01ff;
 const COMMAND_BITS: u64 = 0x000c_cfff;
 
 impl Lapic {
-    /// Reads a 32-bit register of the xAPIC page; reserved ones read zero.
+    /// Reads a 32-bit register of the xAPIC page; reserved ones read zero, and are an error.
     pub fn read_page(&mut self, register: u16, now: u64) -> u32 {
-        match register {
+        self.look_at_page(register, now)
+            .unwrap_or_else(|AccessError| {
+                self.detect(error::ILLEGAL_REGISTER);
+                0
+            })
+    }
+
+    /// What is in a 32-bit register of the xAPIC page, if there is one.
+    pub fn look_at_page(&self, register: u16, now: u64) -> Result<u32, AccessError> {
+        Ok(match register {
             ID => self.id << 24,
             COMMAND_HIGH => (self.registers.command >> 32) as u32,
             DESTINATION_FORMAT => self.registers.destination_format,
             ARBITRATION_PRIORITY => self.processor_priority().into(),
             REMOTE_READ | END_OF_INTERRUPT => 0,
-            _ => self.read(register, now).unwrap_or_else(|AccessError| {
-                self.detect(error::ILLEGAL_REGISTER);
-                0
-            }) as u32,
-        }
+            _ => return self.read(register, now).map(|value| value as u32),
+        })
     }
 
     /// Writes a 32-bit register of the xAPIC page; reserved and read-only ones ignore it.
@@ -87,7 +93,9 @@ impl Lapic {
                 self.registers.logical_destination = value & 0xff00_0000;
                 self.publish();
             }
-            END_OF_INTERRUPT => self.end_of_interrupt(),
+            END_OF_INTERRUPT => {
+                self.end_of_interrupt();
+            }
             ERROR_STATUS => {
                 self.registers.error_status = core::mem::take(&mut self.registers.errors)
             }
@@ -103,7 +111,7 @@ impl Lapic {
     }
 
     /// Reads an x2APIC MSR, by its number less 0x800.
-    pub fn read_msr(&mut self, register: u16, now: u64) -> Result<u64, AccessError> {
+    pub fn read_msr(&self, register: u16, now: u64) -> Result<u64, AccessError> {
         match register {
             ID => Ok(self.id.into()),
             _ => self.read(register, now),
@@ -123,7 +131,9 @@ impl Lapic {
         let value = u32::try_from(value).map_err(|_| AccessError)?;
         match register {
             END_OF_INTERRUPT | ERROR_STATUS if value != 0 => return Err(AccessError),
-            END_OF_INTERRUPT => self.end_of_interrupt(),
+            END_OF_INTERRUPT => {
+                self.end_of_interrupt();
+            }
             ERROR_STATUS => {
                 self.registers.error_status = core::mem::take(&mut self.registers.errors)
             }
@@ -146,7 +156,7 @@ impl Lapic {
         self.registers.timer.set_tsc_deadline(deadline);
     }
 
-    fn read(&mut self, register: u16, now: u64) -> Result<u64, AccessError> {
+    fn read(&self, register: u16, now: u64) -> Result<u64, AccessError> {
         let value = match register {
             VERSION => VERSION_VALUE,
             TASK_PRIORITY => self.registers.task_priority.into(),
