@@ -23,6 +23,10 @@ const TIMEOUT: Duration = Duration::from_secs(300);
 const BUDGETS: &[(&str, f64)] = &[
     ("exit.cpuid", 250.0),
     ("exit.out", 250.0),
+    ("irq.eoi_x2apic", 400.0),
+    ("irq.eoi_xapic", 900.0),
+    ("irq.ipi", 1500.0),
+    ("mmio.xapic", 900.0),
     ("syscall.ioctl.exit", 400.0),
     ("size.image", 1_048_576.0),
     ("boot.to_guest", 20_000_000.0),

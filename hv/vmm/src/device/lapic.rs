@@ -394,6 +394,8 @@ impl Lapic {
             level: false,
         };
         match command.shorthand() {
+            // Straight to where the letter box would be emptied.
+            SELF if has_vector => self.request(vector),
             SELF => processors.post(self.id as usize, message),
             ALL_BUT_SELF => (0..processors.count())
                 .filter(|&index| index != self.id as usize)
