@@ -20,9 +20,14 @@ use spin::{Mutex, Once};
 
 pub mod app;
 pub mod console;
+pub mod linux;
+mod memory_map;
+pub mod multiboot;
 pub mod pc;
 pub mod request;
+mod room;
 pub mod run_time;
+mod start;
 pub mod test;
 
 use app::App;
@@ -41,7 +46,12 @@ pub struct GuestKind {
 }
 
 /// The kinds of guests.
-static KINDS: [&GuestKind; 2] = [&test::TEST, &app::exits::APP];
+static KINDS: [&GuestKind; 4] = [
+    &test::TEST,
+    &app::exits::APP,
+    &multiboot::MULTIBOOT,
+    &linux::LINUX,
+];
 
 /// What the boot loader brought for us: a file in memory and its command line.
 #[derive(Clone, Copy, Debug)]

@@ -8,6 +8,9 @@ use core::fmt;
 /// The options that guests of every kind have.
 pub const OF_EVERY_KIND: [&str; 3] = ["mem", "timeout", "stdin"];
 
+/// The options that may be given more than once.
+const REPEATED: [&str; 2] = ["module", "disk"];
+
 /// One guest as it is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -111,6 +114,36 @@ impl Request {
             .map(|(_, value)| value.as_str())
     }
 
+    /// The values of an option that may be given more than once, in order.
+    pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let given = self
+            .options
+            .iter()
+            .filter(move |(option, _)| option == name);
+        given.map(|(_, value)| value.as_str())
+    }
+
+    /// The arguments as GRUB would write them into a kernel's command line: the reverse of [`Request::parse`].
+    #[must_use]
+    pub fn command_line(&self) -> String {
+        let mut line = String::new();
+        for (index, word) in self.arguments.iter().enumerate() {
+            if index > 0 {
+                line.push(' ');
+            }
+            let quote = if word.contains(' ') { "\"" } else { "" };
+            line.push_str(quote);
+            for c in word.chars() {
+                if matches!(c, '\\' | '\'' | '"') {
+                    line.push('\\');
+                }
+                line.push(c);
+            }
+            line.push_str(quote);
+        }
+        line
+    }
+
     /// Refuses options other than these and [`OF_EVERY_KIND`].
     pub fn allow_options(&self, own: &[&str]) -> Result<(), BadRequest> {
         let unknown = self
@@ -146,10 +179,8 @@ impl Request {
 
     fn refuse_twice(&self) -> Result<(), BadRequest> {
         for (index, (option, _)) in self.options.iter().enumerate() {
-            if self.options[..index]
-                .iter()
-                .any(|(other, _)| other == option)
-            {
+            let mut before = self.options[..index].iter();
+            if !REPEATED.contains(&option.as_str()) && before.any(|(other, _)| other == option) {
                 return Err(BadRequest::Twice(option.clone()));
             }
         }
@@ -293,6 +324,29 @@ mod tests {
         fn never_panics(line in ".*") {
             let _ = Request::parse(&line);
         }
+    }
+
+    #[test]
+    fn the_command_line_is_what_grub_would_have_written() {
+        for line in [
+            "",
+            "a b",
+            "a  b",
+            r#"a "b c" \"d\" e=\'f\' g\\"#,
+            r#""console=x y""#,
+        ] {
+            let request = Request::parse(&std::format!("linux:vmlinuz {line}")).unwrap();
+            assert_eq!(request.command_line(), line);
+        }
+        let request = Request::parse("linux:vmlinuz").unwrap();
+        assert_eq!(request.command_line(), "");
+    }
+
+    #[test]
+    fn modules_are_given_in_order() {
+        let request = Request::parse("multiboot:k,module=b,mem=3,module=a,module=b").unwrap();
+        assert_eq!(request.allow_options(&["module"]), Ok(()));
+        assert!(request.values("module").eq(["b", "a", "b"]));
     }
 
     #[test]
