@@ -158,7 +158,7 @@ impl Bus {
     }
 
     /// Adds a device at these I/O ports.
-    fn add_ports(&mut self, first: u16, last: u16, device: impl Device + 'static) {
+    pub(crate) fn add_ports(&mut self, first: u16, last: u16, device: impl Device + 'static) {
         insert(&mut self.ports, first.into(), last.into(), device);
     }
 

@@ -3,6 +3,7 @@
 pub mod bus;
 pub mod clock;
 mod debug;
+pub mod fw_cfg;
 pub mod interrupts;
 pub mod lapic;
 pub mod part;

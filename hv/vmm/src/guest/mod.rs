@@ -2,6 +2,7 @@
 
 use crate::device::bus::{Bus, Claims, Wiring};
 use crate::device::clock::Clock;
+use crate::device::fw_cfg::{self, FwCfg};
 use crate::device::interrupts::Interrupts;
 use crate::device::processors::Processors;
 use crate::exit::table::ExitTable;
@@ -118,12 +119,15 @@ impl Seat<'_> {
             reader(self.modules) == self.number,
         ));
         let interrupts = Arc::new(Interrupts::new(Processors::new(machine, cpus)));
-        let bus = Bus::new(&Wiring {
+        let mut bus = Bus::new(&Wiring {
             console: console.clone(),
             interrupts: interrupts.clone(),
             clock: Clock::new(machine),
             ram: space.ram(),
         });
+        let ram = space.ram();
+        let items = move || pc::configuration::items(ram.size(), cpus as u8);
+        bus.add_ports(fw_cfg::FIRST, fw_cfg::LAST, FwCfg::new(ram, items));
         let root = space.root();
         let guest = Guest {
             number: self.number,
