@@ -18,7 +18,7 @@ pub(crate) const DEFAULT: &[&str] = &["app:/bin/busybox uname -a", "test:t-cpuid
 const KINDS: &[(&str, &[&str])] = &[
     ("app", &["root"]),
     ("test", &["mode", "cpus"]),
-    ("multiboot", &["module", "cpus"]),
+    ("multiboot", &["module", "protocol", "cpus"]),
     ("linux", &["initrd", "disk", "entry", "cpus"]),
     ("disk", &["cpus"]),
 ];

@@ -170,7 +170,8 @@ fn write(hypervisor: Option<&Path>, menu: &str, modules: &[Module], out: &Path) 
     grafts.extend(hypervisor.map(|file| graft("boot/nestling", file)));
     for module in modules {
         let file = match &module.contents {
-            Contents::File(path) => path.clone(),
+            // xorriso would take a symbolic link as one.
+            Contents::File(path) => path.canonicalize()?,
             Contents::Bytes(bytes) => {
                 let file = scratch.path().join(&module.name);
                 fs::write(&file, bytes)?;

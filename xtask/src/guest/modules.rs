@@ -76,6 +76,7 @@ impl<'a> Files<'a> {
         for (name, value) in &guest.options {
             let file = FILES.contains(&&**name) && name != "initrd";
             let value = match value {
+                Some(value) if name == "module" => Some(self.with_words(value)?),
                 Some(path) if file => Some(self.name(name, vec![path], false)?),
                 value => value.clone(),
             };
@@ -101,6 +102,13 @@ impl<'a> Files<'a> {
             words: words(guest, &options),
             unpack: guest.kind == "multiboot",
         })
+    }
+
+    /// The name of the module for the file of `module=FILE WORDS`, and the words.
+    fn with_words(&mut self, value: &'a str) -> Result<String> {
+        let (path, words) = value.split_once(' ').unwrap_or((value, ""));
+        let name = self.name("module", vec![path], false)?;
+        Ok(format!("{name} {words}").trim_end().to_owned())
     }
 
     /// The name of the module for a file.

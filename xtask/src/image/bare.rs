@@ -30,9 +30,15 @@ fn commands(guest: &Guest, kernel: &Module) -> Result<String> {
     let load = |command: &str, option: &str| {
         let options = kernel.words[0].split(',').skip(1);
         let files = options.filter_map(|text| text.strip_prefix(option)?.strip_prefix('='));
-        let lines = files.map(|name| format!("\n    {command} /boot/modules/{name}"));
-        lines.collect::<String>()
+        let line = |file: &str| {
+            let mut words: Vec<String> = file.split(' ').map(str::to_owned).collect();
+            words[0].insert_str(0, "/boot/modules/");
+            format!("\n    {command} {}", grub_words(&words))
+        };
+        files.map(line).collect::<String>()
     };
+    let one = || format!("multiboot {start}{}", load("module", "module"));
+    let two = || format!("multiboot2 {start}{}", load("module2", "module"));
     match guest.kind() {
         "linux" => {
             ensure!(
@@ -41,11 +47,11 @@ fn commands(guest: &Guest, kernel: &Module) -> Result<String> {
             );
             Ok(format!("linux {start}{}", load("initrd", "initrd")))
         }
-        "multiboot" => Ok(format!(
-            "if multiboot2 {start}; then\n    true{}\n    else\n    multiboot {start}{}\n    fi",
-            load("module2", "module"),
-            load("module", "module")
-        )),
+        "multiboot" => Ok(match guest.option("protocol") {
+            Some("1") => one(),
+            Some("2") => two(),
+            _ => format!("if {}\n    then true\n    else {}\n    fi", two(), one()),
+        }),
         kind => bail!("--bare: GRUB starts `linux:` and `multiboot:` guests, not `{kind}:`"),
     }
 }
@@ -70,12 +76,12 @@ mod tests {
         let words = ["linux:k,cpus=2,initrd=initrd1", "a b"];
         assert_eq!(
             made("linux:k,initrd=i,cpus=2 'a b'", &words).unwrap(),
-            "linux /boot/modules/1-k 'a b'\n    initrd /boot/modules/initrd1"
+            "linux /boot/modules/1-k 'a b'\n    initrd '/boot/modules/initrd1'"
         );
-        let words = ["multiboot:k,module=module1,module=module2"];
+        let words = ["multiboot:k,module=module1 a  b,module=module2"];
         let text = made("multiboot:k,module=a,module=b", &words).unwrap();
         assert!(
-            text.contains("\n    module /boot/modules/module1\n    module /boot/modules/module2\n"),
+            text.contains("\n    module '/boot/modules/module1' 'a' '' 'b'\n    module '/boot/modules/module2'\n"),
             "{text}"
         );
     }

@@ -50,7 +50,7 @@ fn files_of_a_kernel_are_modules_in_order() {
     };
     let (kernel, one, two) = (file("kernel"), file("one"), file("two"));
     let modules = made(&[
-        format!("multiboot:{kernel},module={one},module={two},module={one} a b"),
+        format!("'multiboot:{kernel},module={one},module={two} x  y,module={one}' a b"),
         format!("linux:{kernel},initrd={one},initrd={two},disk={one},cpus=2 quiet"),
         format!("linux:{kernel},initrd={one}"),
     ])
@@ -59,7 +59,7 @@ fn files_of_a_kernel_are_modules_in_order() {
         names(&modules)[3..],
         ["module1", "module2", "disk1", "initrd1", "initrd2"]
     );
-    let expected = format!("multiboot:{kernel},module=module1,module=module2,module=module1");
+    let expected = format!("multiboot:{kernel},module=module1,module=module2 x  y,module=module1");
     assert_eq!(modules[0].words, [&expected, "a", "b"]);
     let expected = format!("linux:{kernel},disk=disk1,cpus=2,initrd=initrd1");
     assert_eq!(modules[1].words, [&expected, "quiet"]);
