@@ -2,7 +2,7 @@
 
 use super::clock::Clock;
 use super::debug::{DebugConsole, DebugExit};
-use super::interrupts::{Interrupts, Line};
+use super::interrupts::{Interrupts, IoApicWindow, Line, PicPorts};
 use super::part::Part;
 use super::pci::Pci;
 use super::pit::{self, Pit};
@@ -140,6 +140,7 @@ impl Bus {
             interrupts: wiring.interrupts.clone(),
             deadline: None,
         };
+        bus.add_interrupt_controllers(wiring);
         bus.add_timers(wiring);
         bus.add_ports(0xe9, 0xe9, DebugConsole::new(console.clone()));
         bus.add_ports(0xf4, 0xf7, DebugExit);
@@ -148,6 +149,15 @@ impl Bus {
             bus.add_ports(first, last, ports);
         }
         bus
+    }
+
+    fn add_interrupt_controllers(&mut self, wiring: &Wiring) {
+        let interrupts = &wiring.interrupts;
+        self.add_ports(0x20, 0x21, PicPorts::master(interrupts));
+        self.add_ports(0xa0, 0xa1, PicPorts::slave(interrupts));
+        self.add_ports(0x4d0, 0x4d1, PicPorts::elcr(interrupts));
+        let ioapic = IoApicWindow::new(interrupts);
+        self.add_memory(IoApicWindow::FIRST, IoApicWindow::LAST, ioapic);
     }
 
     fn add_timers(&mut self, wiring: &Wiring) {
