@@ -176,11 +176,21 @@ fn decide(
     if pause.is_some() || now >= deadline.next {
         v.collect(now);
     }
+    let pause = pause.filter(|pause| *pause != Pause::Waiting || !wakes(v));
     let over = now >= deadline.slice_end || v.shares_cpu && exit.kind == Kind::ExternalInterrupt;
     let pause = pause.or(over.then_some(Pause::SliceOver));
     pause.map_or(ControlFlow::Continue(None), |pause| {
         ControlFlow::Break(leave(v, pause))
     })
+}
+
+/// Ends a HLT at once for which something has come already.
+fn wakes(v: &mut Vcpu) -> bool {
+    let wakes = matches!(v.activity, Activity::Halted { .. }) && v.is_awake();
+    if wakes {
+        v.set_activity(Activity::Active);
+    }
+    wakes
 }
 
 /// Carries out a verdict: the one place that advances RIP, injects and stops.

@@ -8,6 +8,7 @@ use crate::machine::{Engine, Reg};
 use crate::run::{Pause, run};
 use crate::trace::{MAX_CPUS, RINGS};
 use crate::vcpu::{Activity, Vcpu};
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::format;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -21,7 +22,7 @@ const POLL_MS: u64 = 5;
 
 /// The virtual CPUs of each physical CPU.
 pub struct Scheduler {
-    queues: [Mutex<VecDeque<Vcpu>>; MAX_CPUS],
+    queues: [Mutex<VecDeque<Box<Vcpu>>>; MAX_CPUS],
     failed: AtomicUsize,
     /// Held while one guest's end is told, so that two do not mix.
     reports: Mutex<()>,
@@ -48,7 +49,7 @@ impl Scheduler {
     pub fn add(&self, cpu: usize, vcpu: Vcpu) {
         let processors = &vcpu.guest.interrupts.processors;
         processors.set_home(vcpu.number as usize, cpu);
-        self.queues[cpu].lock().push_back(vcpu);
+        self.queues[cpu].lock().push_back(Box::new(vcpu));
     }
 
     /// Counts a guest that failed before it ran.
@@ -79,7 +80,13 @@ impl Scheduler {
 
     /// One time slice of one virtual CPU. Without others in the queue there is no need to leave
     /// it, save to look after the console.
-    fn run_one(&self, host: &'static Host, cpu: usize, mut vcpu: Vcpu, queue: &mut VecDeque<Vcpu>) {
+    fn run_one(
+        &self,
+        host: &'static Host,
+        cpu: usize,
+        mut vcpu: Box<Vcpu>,
+        queue: &mut VecDeque<Box<Vcpu>>,
+    ) {
         let slice = if queue.is_empty() {
             100 * SLICE_MS
         } else {
@@ -89,7 +96,11 @@ impl Scheduler {
         if vcpu.activity != Activity::WaitForSipi {
             vcpu.set_activity(Activity::Active);
         }
-        vcpu.engine.load();
+        if !vcpu.is_loaded {
+            queue.iter_mut().for_each(|other| unload(other));
+            vcpu.engine.load();
+            vcpu.is_loaded = true;
+        }
         if vcpu.shares_cpu == queue.is_empty() {
             vcpu.shares_cpu = !queue.is_empty();
             vcpu.engine.set_pause_exiting(vcpu.shares_cpu);
@@ -104,14 +115,13 @@ impl Scheduler {
             vcpu.guest.finish(|| ending(stop, &*vcpu.engine));
         }
         if matches!(pause, Pause::Stopped(_) | Pause::Over) {
-            vcpu.engine.unload();
+            unload(&mut vcpu);
             return self.take_leave(&vcpu);
         }
         if let Activity::Waiting(until) = vcpu.activity {
             let poll = host.machine.now().saturating_add(ticks(host, POLL_MS));
             vcpu.activity = Activity::Waiting(until.min(poll));
         }
-        vcpu.engine.unload();
         queue.push_back(vcpu);
     }
 
@@ -156,8 +166,15 @@ fn ticks(host: &Host, milliseconds: u64) -> u64 {
     host.machine.tsc_hz() / 1000 * milliseconds
 }
 
+/// Takes the physical CPU from a virtual one that has it. It keeps it while no other runs.
+fn unload(vcpu: &mut Vcpu) {
+    if core::mem::take(&mut vcpu.is_loaded) {
+        vcpu.engine.unload();
+    }
+}
+
 /// Takes out the first virtual CPU that can run now.
-fn next_ready(queue: &mut VecDeque<Vcpu>, now: u64) -> Option<Vcpu> {
+fn next_ready(queue: &mut VecDeque<Box<Vcpu>>, now: u64) -> Option<Box<Vcpu>> {
     let at = queue.iter_mut().position(|v| is_ready(v, now))?;
     queue.remove(at)
 }
@@ -168,24 +185,19 @@ fn is_ready(v: &mut Vcpu, now: u64) -> bool {
     }
     v.collect(now);
     match v.activity {
-        Activity::Active => true,
-        _ if v.lapic.has_signal() => true,
         Activity::Waiting(until) => now >= until,
-        Activity::Halted { interrupts, nmis } => {
-            interrupts && v.lapic.pending_interrupt().is_some() || nmis && v.lapic.has_nmi()
-        }
-        Activity::WaitForSipi => false,
+        _ => v.is_awake(),
     }
 }
 
 /// When the first of the waiting virtual CPUs may become ready by time alone.
-fn next_deadline(queue: &VecDeque<Vcpu>, host: &Host) -> Option<u64> {
-    let waking = |v: &Vcpu| match v.activity {
+fn next_deadline(queue: &VecDeque<Box<Vcpu>>, host: &Host) -> Option<u64> {
+    let waking = |v: &Box<Vcpu>| match v.activity {
         Activity::Active => Some(host.machine.now()),
         Activity::Waiting(until) => Some(until),
         Activity::Halted { .. } | Activity::WaitForSipi => v.next_deadline(),
     };
-    let ending = |v: &Vcpu| v.timeout.map(|_| v.expires);
+    let ending = |v: &Box<Vcpu>| v.timeout.map(|_| v.expires);
     queue
         .iter()
         .flat_map(|v| [waking(v), ending(v)])

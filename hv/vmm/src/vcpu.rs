@@ -59,6 +59,8 @@ pub struct Vcpu {
     pub number: u32,
     /// Whether it runs.
     pub activity: Activity,
+    /// The physical CPU holds its state.
+    pub is_loaded: bool,
     /// Others wait for the same physical CPU.
     pub shares_cpu: bool,
     /// How many seconds it may run from when the guests start, and the TSC at which they are over.
@@ -111,6 +113,7 @@ impl Vcpu {
             host,
             number,
             activity,
+            is_loaded: false,
             shares_cpu: false,
             timeout: None,
             expires: u64::MAX,
@@ -144,10 +147,9 @@ impl Vcpu {
     /// Takes in the messages that came.
     #[inline]
     pub fn receive(&mut self) {
-        let (processors, index) = (&self.guest.interrupts.processors, self.number as usize);
-        if processors.has_mail(index) {
-            let mail = processors.take(index);
-            self.lapic.receive(&mail);
+        let processors = &self.guest.interrupts.processors;
+        if processors.has_mail(self.number as usize) {
+            self.lapic.receive();
         }
     }
 
@@ -192,6 +194,20 @@ impl Vcpu {
             self.engine.set_reg(Reg::Rip, 0);
             self.set_activity(Activity::Active);
         }
+    }
+
+    /// Whether it executes instructions, or what it waits for inside the guest has come.
+    #[must_use]
+    pub fn is_awake(&self) -> bool {
+        self.lapic.has_signal()
+            || match self.activity {
+                Activity::Active | Activity::Waiting(_) => true,
+                Activity::Halted { interrupts, nmis } => {
+                    interrupts && self.lapic.pending_interrupt().is_some()
+                        || nmis && self.lapic.has_nmi()
+                }
+                Activity::WaitForSipi => false,
+            }
     }
 
     /// Changes what it does, and tells the others.

@@ -113,8 +113,7 @@ impl FwCfg {
     /// Carries out the access that is described at this address, and says there how it went.
     fn transfer(&mut self, at: u64) {
         let (mut control, mut length, mut address) = ([0; 4], [0; 4], [0; 8]);
-        let read =
-            |offset, out: &mut [u8]| self.ram.read(L1Gpa(at.saturating_add(offset)), out);
+        let read = |offset, out: &mut [u8]| self.ram.read(L1Gpa(at.saturating_add(offset)), out);
         let all = read(0, &mut control)
             .and_then(|()| read(4, &mut length))
             .and_then(|()| read(8, &mut address));

@@ -6,7 +6,7 @@ mod timer;
 mod vectors;
 
 use super::interrupts::Interrupts;
-use super::processors::{Address, Destination, Mail, Message};
+use super::processors::{Address, Destination, Message};
 use alloc::sync::Arc;
 pub use registers::{AccessError, PAGE};
 use spec::apic::{BROADCAST_X2APIC, BROADCAST_XAPIC, DeliveryMode, Icr, Lvt, Svr};
@@ -157,21 +157,17 @@ impl Lapic {
     }
 
     /// Takes in what came for this virtual CPU.
-    #[cold]
-    pub fn receive(&mut self, mail: &Mail) {
-        for (n, (&requests, &levels)) in mail.requests.iter().zip(&mail.levels).enumerate() {
-            let mut left = requests;
-            while left != 0 {
-                let bit = left.trailing_zeros();
-                self.request_as((n as u32 * 32 + bit) as u8, levels >> bit & 1 != 0);
-                left &= left - 1;
-            }
-        }
-        self.nmi |= mail.nmi;
-        if mail.init {
+    pub fn receive(&mut self) {
+        let interrupts = self.interrupts.clone();
+        let processors = &interrupts.processors;
+        let signals = processors.take(self.id as usize, |vector, level| {
+            self.request_as(vector, level);
+        });
+        self.nmi |= signals.nmi;
+        if signals.init {
             (self.init, self.startup) = (true, None);
         }
-        self.startup = self.startup.or(mail.startup);
+        self.startup = self.startup.or(signals.startup);
         self.look_at_lint0();
     }
 

@@ -48,13 +48,9 @@ pub struct Address {
     pub priority: u8,
 }
 
-/// What has come for one virtual CPU.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Mail {
-    /// Requested vectors: bit `n % 32` of word `n / 32`.
-    pub requests: [u32; 8],
-    /// Those of them that are level triggered.
-    pub levels: [u32; 8],
+/// What has come for one virtual CPU besides interrupts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Signals {
     /// An NMI.
     pub nmi: bool,
     /// An INIT.
@@ -63,6 +59,10 @@ pub struct Mail {
     pub startup: Option<u8>,
 }
 
+/// Bits of [`Processor::mail`] after those of the request words.
+const SIGNALLED: u32 = 1 << 8;
+const WOKEN: u32 = 1 << 9;
+
 const NMI: u32 = 1 << 8;
 const INIT: u32 = 1 << 9;
 const STARTUP: u32 = 1 << 10;
@@ -70,8 +70,9 @@ const STARTUP: u32 = 1 << 10;
 /// One virtual CPU as others see it.
 #[derive(Default)]
 struct Processor {
-    /// Something is in the box.
-    mail: AtomicBool,
+    /// What is in the box: bit n for request word n, [`SIGNALLED`], [`WOKEN`].
+    mail: AtomicU32,
+    /// Requested vectors: bit `n % 32` of word `n / 32`; and those of them that are level triggered.
     requests: [AtomicU32; 8],
     levels: [AtomicU32; 8],
     /// NMI, INIT, STARTUP; the startup IPI's vector in bits 7:0.
@@ -137,7 +138,7 @@ impl Processors {
     #[inline]
     #[must_use]
     pub fn has_mail(&self, index: usize) -> bool {
-        self.list[index].mail.load(Acquire)
+        self.list[index].mail.load(Acquire) != 0
     }
 
     /// Whether all are to stop.
@@ -160,32 +161,40 @@ impl Processors {
     /// Whether none executes anything any more, nor ever will.
     #[must_use]
     pub fn are_all_parked(&self) -> bool {
-        let is_parked = |p: &Processor| p.parked.load(SeqCst) && !p.mail.load(SeqCst);
+        let is_parked = |p: &Processor| p.parked.load(SeqCst) && p.mail.load(SeqCst) == 0;
         self.list.iter().all(is_parked)
     }
 
-    /// Empties the box.
+    /// Empties the box: tells each requested vector and whether it is level triggered, and returns the rest.
     #[must_use]
-    pub fn take(&self, index: usize) -> Mail {
+    pub fn take(&self, index: usize, mut request: impl FnMut(u8, bool)) -> Signals {
         let processor = &self.list[index];
-        processor.mail.swap(false, AcqRel);
-        let signals = take(&processor.signals);
-        let take = |words: &[AtomicU32; 8]| core::array::from_fn(|n| take(&words[n]));
-        // A level is set before its request, and taken after it.
-        let requests = take(&processor.requests);
-        Mail {
-            requests,
-            levels: take(&processor.levels),
+        let mail = processor.mail.swap(0, AcqRel);
+        for word in bits(mail & 0xff) {
+            // A level is set before its request, and taken after it.
+            let requests = processor.requests[word as usize].swap(0, AcqRel);
+            let levels = processor.levels[word as usize].fetch_and(!requests, AcqRel);
+            bits(requests).for_each(|bit| request((32 * word + bit) as u8, levels >> bit & 1 != 0));
+        }
+        let signals = match mail & SIGNALLED {
+            0 => 0,
+            _ => processor.signals.swap(0, AcqRel),
+        };
+        Signals {
             nmi: signals & NMI != 0,
             init: signals & INIT != 0,
             startup: (signals & STARTUP != 0).then_some(signals as u8),
         }
     }
 
-    /// Has this virtual CPU look into its box, and at all else that its VM entry depends on.
+    /// Has this virtual CPU look at all that its VM entry depends on.
     pub fn wake(&self, index: usize) {
+        self.notify(index, WOKEN);
+    }
+
+    fn notify(&self, index: usize, mail: u32) {
         let processor = &self.list[index];
-        if !processor.mail.swap(true, AcqRel) {
+        if processor.mail.fetch_or(mail, AcqRel) == 0 {
             let home = processor.home.load(Relaxed);
             if home != self.machine.cpu() {
                 self.machine.wake(home);
@@ -219,6 +228,7 @@ impl Processors {
                     processor.levels[word].fetch_or(bit, AcqRel);
                 }
                 processor.requests[word].fetch_or(bit, AcqRel);
+                return self.notify(index, 1 << word);
             }
             DeliveryMode::NMI => {
                 processor.signals.fetch_or(NMI, AcqRel);
@@ -238,7 +248,7 @@ impl Processors {
             }
             _ => return,
         }
-        self.wake(index);
+        self.notify(index, SIGNALLED);
     }
 
     fn address(&self, index: usize) -> Address {
@@ -259,13 +269,13 @@ impl Processors {
     }
 }
 
-/// Empties a word. Most are empty, and are not written: who fills one says afterwards that there is mail.
-#[inline]
-fn take(word: &AtomicU32) -> u32 {
-    match word.load(Acquire) {
-        0 => 0,
-        _ => word.swap(0, AcqRel),
-    }
+/// The bits that are set in a word.
+fn bits(mut word: u32) -> impl Iterator<Item = u32> {
+    core::iter::from_fn(move || {
+        let bit = word.trailing_zeros();
+        word &= word.wrapping_sub(1);
+        (bit < 32).then_some(bit)
+    })
 }
 
 impl Address {
@@ -303,5 +313,40 @@ impl Address {
     fn answers_to_cluster(self, to: u32) -> bool {
         let own = self.logical;
         to == BROADCAST_X2APIC || self.x2apic && to >> 16 == own >> 16 && to & own & 0xffff != 0
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::{Processors, Signals};
+
+    /// All that has come for one virtual CPU.
+    #[derive(Debug, Default, PartialEq, Eq)]
+    pub(crate) struct Mail {
+        /// Requested vectors: bit `n % 32` of word `n / 32`.
+        pub(crate) requests: [u32; 8],
+        /// Those of them that are level triggered.
+        pub(crate) levels: [u32; 8],
+        pub(crate) nmi: bool,
+        pub(crate) init: bool,
+        pub(crate) startup: Option<u8>,
+    }
+
+    impl Processors {
+        /// Empties the box at once.
+        pub(crate) fn take_all(&self, index: usize) -> Mail {
+            let mut mail = Mail::default();
+            let Signals { nmi, init, startup } = self.take(index, |vector, level| {
+                let (word, bit) = (usize::from(vector / 32), vector % 32);
+                mail.requests[word] |= 1 << bit;
+                mail.levels[word] |= u32::from(level) << bit;
+            });
+            Mail {
+                nmi,
+                init,
+                startup,
+                ..mail
+            }
+        }
     }
 }

@@ -55,7 +55,7 @@ impl Pc {
     }
 
     fn has_request(&self, vector: u8) -> bool {
-        let requests = self.interrupts.processors.take(0).requests;
+        let requests = self.interrupts.processors.take_all(0).requests;
         requests[usize::from(vector / 32)] >> (vector % 32) & 1 != 0
     }
 }
@@ -90,7 +90,7 @@ fn the_pits_line_is_pin_2_of_the_ioapic() {
     pc.ioapic(0x14, 0x52);
     pc.lines[0].set(true);
     assert_eq!(pc.interrupts.acknowledge(), 0x08);
-    let requests = pc.interrupts.processors.take(0).requests;
+    let requests = pc.interrupts.processors.take_all(0).requests;
     assert_eq!(requests, [0, 0, 1 << 0x12, 0, 0, 0, 0, 0]);
 }
 
@@ -109,10 +109,10 @@ fn lines_from_16_are_the_ioapics_alone() {
 fn virtual_cpu_0_is_woken_when_intr_rises() {
     let mut pc = Pc::new();
     pc.out(MASTER, 1, 0);
-    let _ = pc.interrupts.processors.take(0);
+    let _ = pc.interrupts.processors.take_all(0);
     pc.lines[4].set(true);
     assert!(pc.interrupts.processors.has_mail(0));
-    let _ = pc.interrupts.processors.take(0);
+    let _ = pc.interrupts.processors.take_all(0);
     pc.lines[3].set(true);
     assert!(!pc.interrupts.processors.has_mail(0), "it is up");
     assert_eq!(pc.interrupts.acknowledge(), 0x0b);

@@ -1,7 +1,7 @@
 //! Against the Intel 82093AA data sheet.
 
 use super::*;
-use crate::device::processors::{Address, Mail};
+use crate::device::processors::{Address, testing::Mail};
 use crate::machine::fake::FakeMachine;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -64,7 +64,7 @@ impl Pc {
 
     /// The vectors that have come for a virtual CPU.
     fn vectors(&self, index: usize) -> Vec<u8> {
-        of(&self.processors.take(index).requests)
+        of(&self.processors.take_all(index).requests)
     }
 }
 
@@ -137,7 +137,7 @@ fn a_level_is_sent_again_after_its_eoi_while_it_is_asserted() {
     pc.set(10, true);
     let Mail {
         requests, levels, ..
-    } = pc.processors.take(0);
+    } = pc.processors.take_all(0);
     assert_eq!((of(&requests), of(&levels)), (vec![0x51], vec![0x51]));
     assert_eq!(pc.read(0x24), LEVEL | REMOTE_IRR | 0x51);
     pc.set(10, false);
@@ -249,11 +249,15 @@ fn nmi_and_init_are_edges_whatever_the_trigger_mode() {
         pc.program(5, 1 << 24, 0x500 | trigger);
         pc.set(3, true);
         pc.set(5, true);
-        assert!(pc.processors.take(0).nmi && pc.processors.take(1).init);
+        assert!(pc.processors.take_all(0).nmi && pc.processors.take_all(1).init);
         assert_eq!((pc.read(0x16) | pc.read(0x1a)) & REMOTE_IRR, 0);
         pc.end(0);
         pc.program(3, 0, 0x400 | trigger);
-        assert_eq!(pc.processors.take(0), Mail::default(), "one edge, one NMI");
+        assert_eq!(
+            pc.processors.take_all(0),
+            Mail::default(),
+            "one edge, one NMI"
+        );
     }
 }
 
@@ -263,7 +267,7 @@ fn smi_extint_and_reserved_modes_reach_nobody() {
         let mut pc = Pc::new();
         pc.program(3, 0, mode << 8 | LEVEL | 0x33);
         pc.set(3, true);
-        assert_eq!(pc.processors.take(0), Mail::default(), "mode {mode}");
+        assert_eq!(pc.processors.take_all(0), Mail::default(), "mode {mode}");
         assert_eq!(pc.read(0x16) & REMOTE_IRR, 0);
     }
 }

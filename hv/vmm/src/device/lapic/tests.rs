@@ -131,19 +131,13 @@ fn ipis_reach_this_cpu_or_nobody() {
         let mut lapic = enabled();
         lapic.write_page(ICR + 1, high, 0);
         lapic.write_page(ICR, low, 0);
-        collect(&mut lapic);
+        lapic.receive();
         assert_eq!(
             lapic.pending_interrupt().is_some(),
             reached,
             "{high:#x} {low:#x}"
         );
     }
-}
-
-/// Has the APIC take in what was sent to it.
-fn collect(lapic: &mut Lapic) {
-    let mail = lapic.interrupts.processors.take(lapic.id as usize);
-    lapic.receive(&mail);
 }
 
 /// SDM 3A "Logical Destination Mode", in each of its models.
@@ -213,7 +207,7 @@ fn an_ipi_with_an_illegal_vector_is_not_sent() {
     }
     let mut lapic = enabled();
     lapic.write_page(ICR, 0x4_0400, 0);
-    collect(&mut lapic);
+    lapic.receive();
     assert_eq!((errors(&mut lapic), lapic.has_nmi()), (0, true));
     let x2apic = base::ADDRESS | base::ENABLE | base::X2APIC;
     lapic.set_base(x2apic).unwrap();
