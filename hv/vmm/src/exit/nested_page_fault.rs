@@ -30,7 +30,7 @@ pub(super) fn nested_page_fault(x: &Exit, v: &mut Vcpu) -> Verdict {
 
 #[inline(never)]
 fn first_time(x: &Exit, v: &mut Vcpu, fault: NestedFault) -> Verdict {
-    let populated = v.guest.space.lock().populate(fault.gpa);
+    let populated = v.guest.space.lock().populate(fault.gpa, fault.write);
     match populated {
         Ok(true) => Verdict::Resume,
         Ok(false) => outside_ram(x, v, fault),

@@ -1,4 +1,4 @@
-//! A guest's RAM: one contiguous block of ours, guest-physical 0 upwards.
+//! A guest's RAM: one contiguous block of ours, guest-physical 0 upwards; and its ROM, if it has one.
 
 use crate::machine::Memory;
 use core::sync::atomic::AtomicU64;
@@ -17,6 +17,15 @@ pub struct GuestRam {
     size: u64,
     /// The same memory, for accesses of a word.
     words: &'static [AtomicU64],
+    rom: Option<Rom>,
+}
+
+/// A ROM: it can be read where RAM is not.
+#[derive(Clone, Copy)]
+pub(super) struct Rom {
+    pub(super) start: u64,
+    pub(super) size: u64,
+    pub(super) base: Hpa,
 }
 
 impl GuestRam {
@@ -29,7 +38,14 @@ impl GuestRam {
             base,
             size,
             words,
+            rom: None,
         }
+    }
+
+    /// The same RAM, and a ROM.
+    pub(super) const fn with_rom(mut self, rom: Option<Rom>) -> Self {
+        self.rom = rom;
+        self
     }
 
     /// Its size in bytes.
@@ -47,11 +63,23 @@ impl GuestRam {
         }
     }
 
-    /// Copies bytes out of the guest.
+    /// Copies bytes out of the guest, from RAM or ROM.
     #[inline]
     pub fn read(&self, at: L1Gpa, out: &mut [u8]) -> Result<(), OutsideRam> {
-        self.memory.read(self.hpa(at, out.len() as u64)?, out);
+        let from = match self.hpa(at, out.len() as u64) {
+            Ok(from) => from,
+            Err(OutsideRam) => self.in_rom(at, out.len() as u64).ok_or(OutsideRam)?,
+        };
+        self.memory.read(from, out);
         Ok(())
+    }
+
+    #[cold]
+    fn in_rom(&self, at: L1Gpa, length: u64) -> Option<Hpa> {
+        let rom = self.rom?;
+        let offset = at.0.checked_sub(rom.start)?;
+        let inside = offset.checked_add(length)? <= rom.size;
+        inside.then_some(Hpa(rom.base.0 + offset))
     }
 
     /// Copies bytes into the guest.

@@ -1,6 +1,7 @@
-//! A guest's guest-physical space: its RAM, mapped as it is touched with the largest pages that
+//! A guest's guest-physical space: its RAM and perhaps a ROM, mapped as they are touched with the largest pages that
 //! both the alignment and the engine allow.
 
+use super::ram::Rom;
 use super::table::{self, Ept, LongMode, OutOfFrames, Rights, page_size};
 use super::{Frames, GuestRam};
 use crate::machine::{Capabilities, Memory, NestedFormat};
@@ -13,10 +14,34 @@ pub struct Space {
     memory: &'static dyn Memory,
     frames: &'static Mutex<Frames>,
     capabilities: Capabilities,
-    base: Hpa,
-    size: u64,
+    ram: Block,
+    rom: Option<Block>,
     root: Hpa,
     structures: Vec<u64>,
+}
+
+/// Guest-physical memory that is in one piece of ours.
+#[derive(Clone, Copy)]
+struct Block {
+    start: u64,
+    size: u64,
+    base: Hpa,
+    rights: Rights,
+}
+
+impl Block {
+    fn has(&self, at: L1Gpa) -> bool {
+        at.0.checked_sub(self.start)
+            .is_some_and(|offset| offset < self.size)
+    }
+
+    /// A page of this level around `at` lies within, and is aligned in the host too.
+    fn fits(&self, at: L1Gpa, level: u8) -> bool {
+        let size = page_size(level);
+        let page = at.align_down(size).0.checked_sub(self.start);
+        page.is_some_and(|page| page + size <= self.size)
+            && self.base.0.wrapping_sub(self.start).is_multiple_of(size)
+    }
 }
 
 impl Space {
@@ -52,17 +77,46 @@ impl Space {
             memory,
             frames,
             capabilities,
-            base: Hpa(base),
-            size,
+            ram: Block {
+                start: 0,
+                size,
+                base: Hpa(base),
+                rights: Rights::ALL,
+            },
+            rom: None,
             root: Hpa(root),
             structures,
         })
     }
 
-    /// The guest's RAM.
+    /// The guest's RAM, with the ROM to be read.
     #[must_use]
     pub fn ram(&self) -> GuestRam {
-        GuestRam::new(self.memory, self.base, self.size)
+        let rom = self.rom.map(|rom| Rom {
+            start: rom.start,
+            size: rom.size,
+            base: rom.base,
+        });
+        GuestRam::new(self.memory, self.ram.base, self.ram.size).with_rom(rom)
+    }
+
+    /// Adds the space's only ROM with these bytes, which end at 4 GiB; they are whole pages and less than 1 GiB.
+    pub fn add_rom(&mut self, bytes: &[u8]) -> Result<(), OutOfFrames> {
+        let size = bytes.len() as u64;
+        debug_assert!(self.rom.is_none() && size.is_multiple_of(PAGE_SIZE) && size < page_size(3));
+        let base = self.frames.lock().allocate(size, PAGE_SIZE);
+        let base = Hpa(base.ok_or(OutOfFrames)?);
+        self.memory.write(base, bytes);
+        self.rom = Some(Block {
+            start: (1 << 32) - size,
+            size,
+            base,
+            rights: Rights {
+                write: false,
+                ..Rights::ALL
+            },
+        });
+        Ok(())
     }
 
     /// The root of the nested paging structures.
@@ -71,11 +125,14 @@ impl Space {
         self.root
     }
 
-    /// Maps the RAM around `at`. False if there is no RAM.
-    pub fn populate(&mut self, at: L1Gpa) -> Result<bool, OutOfFrames> {
-        if at.0 >= self.size {
+    /// Maps the memory around `at`. False if there is none that takes such an access.
+    pub fn populate(&mut self, at: L1Gpa, write: bool) -> Result<bool, OutOfFrames> {
+        let blocks = [Some(self.ram), self.rom];
+        let mut blocks = blocks.into_iter().flatten();
+        let found = blocks.find(|block| block.has(at) && (block.rights.write || !write));
+        let Some(block) = found else {
             return Ok(false);
-        }
+        };
         let top = if self.capabilities.nested_1g_pages {
             3
         } else {
@@ -83,31 +140,30 @@ impl Space {
         };
         let level = (1..=top)
             .rev()
-            .find(|&level| self.fits(at, level))
+            .find(|&level| block.fits(at, level))
             .unwrap_or(1);
         let start = at.align_down(page_size(level)).0;
         match self.capabilities.nested_format {
-            NestedFormat::Ept => self.map::<Ept>(start, level)?,
-            NestedFormat::Npt => self.map::<LongMode>(start, level)?,
+            NestedFormat::Ept => self.map::<Ept>(&block, start, level)?,
+            NestedFormat::Npt => self.map::<LongMode>(&block, start, level)?,
         }
         Ok(true)
     }
 
-    /// A page of this level around `at` lies within RAM and is aligned in the host too.
-    fn fits(&self, at: L1Gpa, level: u8) -> bool {
-        let size = page_size(level);
-        self.base.offset_in(size) == 0 && at.align_down(size).0 + size <= self.size
-    }
-
-    fn map<F: table::Format>(&mut self, start: u64, level: u8) -> Result<(), OutOfFrames> {
+    fn map<F: table::Format>(
+        &mut self,
+        block: &Block,
+        start: u64,
+        level: u8,
+    ) -> Result<(), OutOfFrames> {
         let (memory, frames, structures) = (self.memory, self.frames, &mut self.structures);
         table::map::<F>(
             &memory,
             self.root.0,
             start,
-            self.base.0 + start,
+            block.base.0 + (start - block.start),
             level,
-            Rights::ALL,
+            block.rights,
             &mut || {
                 let page = frames.lock().allocate_page()?;
                 memory.zero(Hpa(page), PAGE_SIZE);
@@ -121,7 +177,9 @@ impl Space {
 impl Drop for Space {
     fn drop(&mut self) {
         let mut frames = self.frames.lock();
-        frames.add(self.base.0..self.base.0 + self.size);
+        for block in [Some(self.ram), self.rom].into_iter().flatten() {
+            frames.add(block.base.0..block.base.0 + block.size);
+        }
         for &page in &self.structures {
             frames.add(page..page + PAGE_SIZE);
         }
