@@ -21,6 +21,7 @@ use spin::{Mutex, Once};
 
 pub mod app;
 pub mod console;
+pub mod disk;
 pub mod linux;
 mod memory_map;
 pub mod multiboot;
@@ -47,11 +48,12 @@ pub struct GuestKind {
 }
 
 /// The kinds of guests.
-static KINDS: [&GuestKind; 4] = [
+static KINDS: [&GuestKind; 5] = [
     &test::TEST,
     &app::exits::APP,
     &multiboot::MULTIBOOT,
     &linux::LINUX,
+    &disk::DISK,
 ];
 
 /// What the boot loader brought for us: a file in memory and its command line.
