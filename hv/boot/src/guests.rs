@@ -39,6 +39,10 @@ pub fn run(backend: Box<dyn Backend>, frames: Frames, info: &Info, options: &Opt
         bench::print();
     }
     aps::on_all(schedule);
+    if options.bench {
+        let share = SCHEDULER.share();
+        log::info!("bench run.share {}.{:02} percent", share / 100, share % 100);
+    }
     if options.trace_dump {
         end::print_last_exits();
         end::print_stacks();

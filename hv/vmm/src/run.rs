@@ -134,7 +134,7 @@ fn prepare(v: &mut Vcpu, deadline: &mut Deadline, rip: Option<NonZeroU64>) -> Op
 /// Stops counting the guest's time.
 fn leave(v: &mut Vcpu, pause: Pause) -> Pause {
     let now = v.host.machine.now();
-    v.counts.pause(now);
+    v.counts.leave(now);
     v.guest.run_time.pause(now);
     pause
 }

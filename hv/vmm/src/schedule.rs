@@ -11,7 +11,7 @@ use crate::vcpu::{Activity, Vcpu};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::format;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use spin::Mutex;
 
 /// How long a virtual CPU may run while others wait for the same physical CPU, in milliseconds.
@@ -24,6 +24,9 @@ const POLL_MS: u64 = 5;
 pub struct Scheduler {
     queues: [Mutex<VecDeque<Box<Vcpu>>>; MAX_CPUS],
     failed: AtomicUsize,
+    /// TSC ticks of all CPUs in which they did not wait, and those in which guests executed.
+    busy: AtomicU64,
+    in_guests: AtomicU64,
     /// Held while one guest's end is told, so that two do not mix.
     reports: Mutex<()>,
 }
@@ -41,6 +44,8 @@ impl Scheduler {
         Self {
             queues: [const { Mutex::new(VecDeque::new()) }; MAX_CPUS],
             failed: AtomicUsize::new(0),
+            busy: AtomicU64::new(0),
+            in_guests: AtomicU64::new(0),
             reports: Mutex::new(()),
         }
     }
@@ -62,20 +67,35 @@ impl Scheduler {
         self.failed.load(Ordering::Acquire)
     }
 
+    /// Of the TSC ticks in which CPUs did not wait, so many in ten thousand were ours and not the guests'.
+    pub fn share(&self) -> u64 {
+        let busy = self.busy.load(Ordering::Acquire).max(1);
+        let ours = busy.saturating_sub(self.in_guests.load(Ordering::Acquire));
+        (u128::from(ours) * 10_000 / u128::from(busy)) as u64
+    }
+
     /// Runs the virtual CPUs of this physical CPU until all have ended.
     pub fn run(&self, host: &'static Host) {
         let cpu = host.machine.cpu();
         let mut queue = core::mem::take(&mut *self.queues[cpu].lock());
         let start = host.machine.now();
+        let mut waited = 0_u64;
         for vcpu in &mut queue {
             vcpu.expires = expiry(host, start, vcpu.timeout);
         }
         while !queue.is_empty() {
             match next_ready(&mut queue, host.machine.now()) {
                 Some(vcpu) => self.run_one(host, cpu, vcpu, &mut queue),
-                None => host.machine.wait(next_deadline(&queue, host)),
+                None => {
+                    let before = host.machine.now();
+                    host.machine.wait(next_deadline(&queue, host));
+                    waited = waited.wrapping_add(host.machine.now().wrapping_sub(before));
+                }
             }
         }
+        let all = host.machine.now().wrapping_sub(start);
+        self.busy
+            .fetch_add(all.wrapping_sub(waited), Ordering::Release);
     }
 
     /// One time slice of one virtual CPU. Without others in the queue there is no need to leave
@@ -131,6 +151,8 @@ impl Scheduler {
         let Some((end, counts)) = guest.leave(&vcpu.counts) else {
             return;
         };
+        self.in_guests
+            .fetch_add(counts.in_guest(), Ordering::Release);
         let _whole = self.reports.lock();
         guest.console.flush();
         log::info!(

@@ -60,6 +60,20 @@ fn one_dies_and_the_other_finishes() {
     assert_eq!(*machine.written.lock(), b"ab");
 }
 
+/// The fake machine's clock moves in guests only.
+#[test]
+fn what_passes_in_guests_is_not_ours() {
+    let machine = FakeMachine::leak();
+    let entries = [(b'a', 5000, PREEMPTION_TIMER), (b'b', 70, VMCALL)];
+    let spins = guest(machine, &entries, abi::Call::Exit as u64);
+    let scheduler = Scheduler::new();
+    let host = spins.v.host;
+    scheduler.add(0, spins.v);
+    scheduler.run(host);
+    assert_eq!(scheduler.share(), 0);
+    assert_eq!(scheduler.in_guests.load(Relaxed), 5070);
+}
+
 /// A slice is 10 ms of a 1 GHz clock.
 #[test]
 fn a_guest_that_spins_gives_way_at_the_end_of_its_slice() {

@@ -13,6 +13,9 @@ pub struct Counts {
     /// The last exit, and since when its ticks count.
     last: Kind,
     since: u64,
+    /// All ticks on a physical CPU, and since when the present ones count.
+    ran: u64,
+    resumed: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,6 +31,8 @@ impl Default for Counts {
             ticks: [0; Kind::COUNT],
             last: Kind::Other,
             since: 0,
+            ran: 0,
+            resumed: 0,
         }
     }
 }
@@ -53,10 +58,26 @@ impl Counts {
     /// The ticks until now are not the last exit's: the guest waited.
     pub fn resume(&mut self, now: u64) {
         self.since = now;
+        self.resumed = now;
+    }
+
+    /// The virtual CPU leaves its physical CPU.
+    pub fn leave(&mut self, now: u64) {
+        self.pause(now);
+        let ticks = now.wrapping_sub(self.resumed);
+        self.ran = self.ran.wrapping_add(ticks);
+    }
+
+    /// The ticks between VM entries and VM exits, up to the last leave.
+    #[must_use]
+    pub fn in_guest(&self) -> u64 {
+        let ours = self.ticks.iter().fold(0_u64, |sum, n| sum.wrapping_add(*n));
+        self.ran.wrapping_sub(ours)
     }
 
     /// Adds those of another virtual CPU.
     pub fn merge(&mut self, other: &Self) {
+        self.ran = self.ran.wrapping_add(other.ran);
         for (sum, more) in [
             (&mut self.exits, &other.exits),
             (&mut self.ticks, &other.ticks),
@@ -108,6 +129,23 @@ impl Counts {
 mod tests {
     use super::*;
     use std::{format, string::String, vec::Vec};
+
+    #[test]
+    fn what_is_not_ours_is_the_guests() {
+        let mut one = Counts::default();
+        one.resume(100);
+        for (entered, left) in [(110, 150), (160, 260)] {
+            one.add(Kind::Cpuid, Visit { entered, left });
+        }
+        one.leave(270);
+        one.resume(1000);
+        one.leave(1001);
+        assert_eq!((one.in_guest(), one.ran), (140, 171));
+        let mut both = Counts::default();
+        both.merge(&one);
+        both.merge(&one);
+        assert_eq!(both.in_guest(), 280);
+    }
 
     #[test]
     fn the_table_names_what_happened_and_nothing_else() {
