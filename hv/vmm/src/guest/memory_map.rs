@@ -56,17 +56,29 @@ pub(super) fn memory(request: &Request, default_mib: u64) -> Result<u64, BadRequ
     }
 }
 
-/// What a BIOS leaves in its data areas for who looks there: the serial port, and where conventional memory ends.
+/// What a BIOS leaves below 1 MiB for who looks there: the serial port, where conventional memory ends, and
+/// interrupt vectors, for kernels that go back to real mode and call it.
 pub(super) fn write_bios_data(ram: &GuestRam) -> Result<(), OutsideRam> {
     const SERIAL_PORT: L1Gpa = L1Gpa(0x400);
     const EXTENDED_AREA_SEGMENT: L1Gpa = L1Gpa(0x40e);
     const MEMORY_SIZE: L1Gpa = L1Gpa(0x413);
+    let extended_area = (LOW_END >> 4) as u16;
     ram.write(SERIAL_PORT, &0x3f8_u16.to_le_bytes())?;
-    ram.write(
-        EXTENDED_AREA_SEGMENT,
-        &((LOW_END >> 4) as u16).to_le_bytes(),
-    )?;
+    ram.write(EXTENDED_AREA_SEGMENT, &extended_area.to_le_bytes())?;
     ram.write(MEMORY_SIZE, &LOW_MEMORY_KIB.to_le_bytes())?;
     // The area's first byte is its size in KiB.
-    ram.write(L1Gpa(LOW_END), &[1])
+    ram.write(L1Gpa(LOW_END), &[1])?;
+    for vector in 0..256 {
+        ram.write(L1Gpa(vector * 4), &NO_SERVICE.to_le_bytes())?;
+    }
+    ram.write(L1Gpa(NO_SERVICE_AT), NO_SERVICE_CODE)
 }
+
+/// F000:FF53, where the PC's BIOS has the handler of interrupts that it does not serve.
+const NO_SERVICE: u32 = 0xf000_ff53;
+const NO_SERVICE_AT: u64 = 0xf_ff53;
+/// Every BIOS call fails: PUSH BP; MOV BP, SP; OR BYTE PTR [BP+6], 1 (the caller's carry flag); POP BP; IRET.
+const NO_SERVICE_CODE: &[u8] = b"\x55\x89\xe5\x80\x4e\x06\x01\x5d\xcf";
+
+#[cfg(test)]
+mod tests;
