@@ -40,8 +40,9 @@ const DEFAULT_MIB: u64 = 128;
 /// information while it is made.
 const HEAP_SIZE: u64 = 1 << 20;
 
-/// The name that the kernel is told.
-const LOADER: &str = concat!("Nestling ", env!("CARGO_PKG_VERSION"));
+/// The name that the kernel is told. Xen takes the first word of a command line for the file's name unless the
+/// loader's name has `GRUB` in it and a number other than 0: GRUB 2 gives only the arguments, and so do we.
+const LOADER: &str = concat!("Nestling ", env!("CARGO_PKG_VERSION"), " (like GRUB 2)");
 
 /// The stack pointer of GRUB, for kernels that use it against the specification.
 const STACK_TOP: u64 = 0x7_ff00;
