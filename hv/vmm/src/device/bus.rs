@@ -6,6 +6,7 @@ use super::interrupts::{Interrupts, IoApicWindow, Line, PicPorts};
 use super::part::Part;
 use super::pci::Pci;
 use super::pit::{self, Pit};
+use super::rtc::Rtc;
 use super::uart::Uart;
 use crate::guest::console::Console;
 use crate::memory::GuestRam;
@@ -165,6 +166,8 @@ impl Bus {
         let pit = Arc::new(Mutex::new(Pit::new(wiring.clock, line(0))));
         self.add_ports(0x40, 0x43, Part::new(&pit, 0));
         self.add_ports(0x61, 0x61, Part::new(&pit, pit::PORT_61));
+        let (ram, processors) = (wiring.ram.size(), wiring.interrupts.processors.count());
+        self.add_ports(0x70, 0x71, Rtc::new(wiring.clock, line(8), ram, processors));
     }
 
     /// Adds a device at these I/O ports.

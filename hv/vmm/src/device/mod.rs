@@ -12,4 +12,5 @@ pub mod pci;
 mod pic;
 pub mod pit;
 pub mod processors;
+pub mod rtc;
 mod uart;

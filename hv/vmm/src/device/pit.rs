@@ -92,7 +92,7 @@ impl Pit {
     fn read_port_61(&mut self, now: u64) -> u8 {
         let refresh = (now / REFRESH_PULSES) as u8 & 1;
         let out = self.counters[2].out(now);
-        self.port_61 | refresh * port_61::REFRESH | u8::from(out) * port_61::OUT
+        self.port_61 | (refresh * port_61::REFRESH) | (u8::from(out) * port_61::OUT)
     }
 
     fn write_port_61(&mut self, value: u8, now: u64) {

@@ -277,7 +277,7 @@ impl Counter {
         match self.control & 1 {
             0 => value,
             _ => (0..4).fold(0, |bcd, digit| {
-                bcd | value / 10u16.pow(digit) % 10 << (4 * digit)
+                bcd | (value / 10u16.pow(digit) % 10) << (4 * digit)
             }),
         }
     }
