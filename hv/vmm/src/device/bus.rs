@@ -3,9 +3,12 @@
 use super::clock::Clock;
 use super::debug::{DebugConsole, DebugExit};
 use super::interrupts::{Interrupts, IoApicWindow, Line, PicPorts};
+use super::keyboard::{self, Keyboard};
 use super::part::Part;
 use super::pci::Pci;
 use super::pit::{self, Pit};
+use super::pm::Pm;
+use super::reset::{ControlPortA, ResetControl};
 use super::rtc::Rtc;
 use super::uart::Uart;
 use crate::guest::console::Console;
@@ -143,6 +146,7 @@ impl Bus {
         };
         bus.add_interrupt_controllers(wiring);
         bus.add_timers(wiring);
+        bus.add_resets(wiring);
         bus.add_ports(0xe9, 0xe9, DebugConsole::new(console.clone()));
         bus.add_ports(0xf4, 0xf7, DebugExit);
         bus.add_ports(0x3f8, 0x3ff, Uart::new(console.clone()));
@@ -168,6 +172,16 @@ impl Bus {
         self.add_ports(0x61, 0x61, Part::new(&pit, pit::PORT_61));
         let (ram, processors) = (wiring.ram.size(), wiring.interrupts.processors.count());
         self.add_ports(0x70, 0x71, Rtc::new(wiring.clock, line(8), ram, processors));
+        self.add_ports(0x600, 0x60b, Pm::new(wiring.clock, line(9)));
+    }
+
+    fn add_resets(&mut self, wiring: &Wiring) {
+        let line = Line::new(&wiring.interrupts, 1);
+        let keyboard = Arc::new(Mutex::new(Keyboard::new(line)));
+        self.add_ports(0x60, 0x60, Part::new(&keyboard, 0));
+        self.add_ports(0x64, 0x64, Part::new(&keyboard, keyboard::COMMAND));
+        self.add_ports(0x92, 0x92, ControlPortA);
+        self.add_ports(0xcf9, 0xcf9, ResetControl::default());
     }
 
     /// Adds a device at these I/O ports.

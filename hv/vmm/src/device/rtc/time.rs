@@ -97,7 +97,7 @@ impl Time {
 
 fn encode(cells: &Cells, value: u8) -> u8 {
     match cells[B] & BINARY {
-        0 => value / 10 % 10 << 4 | value % 10,
+        0 => (value / 10 % 10) << 4 | (value % 10),
         _ => value,
     }
 }
