@@ -121,11 +121,15 @@ crate::number::numbers! {
     IA32_TSC_AUX = 0xc000_0103, "What RDTSCP and RDPID give.";
     AMD_TSC_RATIO = 0xc000_0104, "TSC ratio of guests.";
     AMD_SYSCFG = 0xc001_0010, "System configuration.";
+    KVM_WALL_CLOCK = 0x4b56_4d00, "KVM's guests: where the time of day at boot is to be written.";
+    KVM_SYSTEM_TIME = 0x4b56_4d01, "KVM's guests: the page of the paravirtual clock.";
     AMD_HWCR = 0xc001_0015, "Hardware configuration.";
     AMD_IORR_BASE0 = 0xc001_0016, "I/O range 0 base.";
     AMD_TOP_MEM = 0xc001_001a, "Top of memory below 4 GiB.";
     AMD_TOP_MEM2 = 0xc001_001d, "Top of memory above 4 GiB.";
+    AMD_NB_CFG = 0xc001_001f, "Northbridge configuration.";
     AMD_PATCH_LOADER = 0xc001_0020, "Microcode patch loader.";
+    AMD_INTERRUPT_PENDING = 0xc001_0055, "Message on a pending interrupt.";
     AMD_PSTATE_STATUS = 0xc001_0063, "Current P-state.";
     AMD_VM_CR = 0xc001_0114, "SVM disable and lock.";
     AMD_IGNNE = 0xc001_0115, "IGNNE.";
@@ -133,7 +137,9 @@ crate::number::numbers! {
     AMD_VM_HSAVE_PA = 0xc001_0117, "Physical address of the host save area.";
     AMD_SVM_KEY = 0xc001_0118, "Key that unlocks VM_CR.SVMDIS.";
     AMD_LS_CFG = 0xc001_1020, "Load-store configuration.";
+    AMD_DC_CFG = 0xc001_1022, "Data cache configuration.";
     AMD_DE_CFG = 0xc001_1029, "Decode configuration: LFENCE serializes.";
+    AMD_BU_CFG2 = 0xc001_102a, "Bus unit configuration 2.";
     AMD_OSVW_ID_LENGTH = 0xc001_0140, "Length of the OS-visible workaround status.";
     AMD_OSVW_STATUS = 0xc001_0141, "OS-visible workaround status.";
 }

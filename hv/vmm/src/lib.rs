@@ -18,6 +18,7 @@ pub mod host;
 pub mod machine;
 pub mod memory;
 pub mod msrs;
+mod pvclock;
 mod reset;
 pub mod run;
 pub mod schedule;

@@ -1,6 +1,9 @@
 //! CPUID: what the machine says, less what we do not carry, plus what we add. What a leaf may
 //! show is a list of the bits that are let through, so that a feature nobody thought of stays hidden.
 
+mod hypervisor;
+mod topology;
+
 use super::Exit;
 use super::table::Verdict;
 use crate::machine::{CpuidResult, Gpr, Reg};
@@ -15,16 +18,6 @@ use spec::cpuid::{
 const HIGHEST_BASIC: u32 = leaf::TOPOLOGY_V2;
 /// The highest extended leaf that a guest sees.
 const HIGHEST_EXTENDED: u32 = 0x8000_0008;
-/// The highest hypervisor leaf.
-const HIGHEST_HYPERVISOR: u32 = TIMING;
-/// The hypervisor leaf with the version of the hypercall ABI in EAX.
-const ABI: u32 = 0x4000_0001;
-/// The hypervisor leaf with frequencies, as other hypervisors have it: TSC in EAX and local APIC
-/// timer in EBX, both in kHz.
-const TIMING: u32 = 0x4000_0010;
-/// EBX, ECX and EDX of [`leaf::HYPERVISOR`].
-const SIGNATURE: &[u8; 12] = b"NestlingNest";
-
 const LEAF1_ECX: Leaf1Ecx = Leaf1Ecx::SSE3
     .union(Leaf1Ecx::PCLMULQDQ)
     .union(Leaf1Ecx::SSSE3)
@@ -54,7 +47,11 @@ const LEAF1_EDX: u32 = !(Leaf1Edx::PSN
     .union(Leaf1Edx::PBE))
 .bits();
 
+/// Leaf 6, EAX: the local APIC's timer runs whatever the processor sleeps in.
+const ALWAYS_RUNNING_APIC_TIMER: u32 = 1 << 2;
+
 const LEAF7_EBX: Leaf7Ebx = Leaf7Ebx::FSGSBASE
+    .union(Leaf7Ebx::TSC_ADJUST)
     .union(Leaf7Ebx::BMI1)
     .union(Leaf7Ebx::AVX2)
     .union(Leaf7Ebx::SMEP)
@@ -128,6 +125,25 @@ impl Default for Leaves {
     }
 }
 
+/// Who made the processor, where guests are shown different things.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Vendor {
+    Intel,
+    /// Hygon's processors are AMD's.
+    Amd,
+    Other,
+}
+
+impl Vendor {
+    pub(super) fn of(v: &Vcpu) -> Self {
+        match &v.host.machine.cpuid(leaf::VENDOR, 0).ebx.to_le_bytes() {
+            b"Genu" => Self::Intel,
+            b"Auth" | b"Hygo" => Self::Amd,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// CPUID.
 pub(super) fn cpuid(_: &Exit, v: &mut Vcpu) -> Verdict {
     let asked = (v.gprs[Gpr::Rax] as u32, v.gprs[Gpr::Rcx] as u32);
@@ -163,21 +179,22 @@ fn show(v: &Vcpu, number: u32, subleaf: u32) -> CpuidResult {
     match number {
         leaf::VENDOR => {
             let vendor = real(number);
+            let least = match Vendor::of(v) {
+                Vendor::Intel => leaf::FREQUENCY,
+                _ => 0,
+            };
             CpuidResult {
-                eax: vendor.eax.min(HIGHEST_BASIC),
+                eax: vendor.eax.max(least).min(HIGHEST_BASIC),
                 ..vendor
             }
         }
         leaf::FEATURES => features(v, real(number)),
         leaf::CACHE_DESCRIPTORS => real(number),
-        leaf::CACHE_PARAMETERS => {
-            const CORES: u32 = 0xffff_c000;
-            let cache = real(number);
-            CpuidResult {
-                eax: cache.eax & !CORES,
-                ..cache
-            }
-        }
+        leaf::CACHE_PARAMETERS => topology::cache(v, real(number)),
+        leaf::POWER => CpuidResult {
+            eax: ALWAYS_RUNNING_APIC_TIMER,
+            ..CpuidResult::default()
+        },
         leaf::EXTENDED_FEATURES if subleaf == 0 => {
             let r = real(number);
             let edx = r.edx & Leaf7Edx::FSRM.bits();
@@ -188,9 +205,10 @@ fn show(v: &Vcpu, number: u32, subleaf: u32) -> CpuidResult {
                 edx,
             }
         }
-        leaf::TOPOLOGY | leaf::TOPOLOGY_V2 => topology(v, subleaf),
+        leaf::TOPOLOGY | leaf::TOPOLOGY_V2 => topology::levels(v, subleaf),
+        leaf::TSC | leaf::FREQUENCY => frequency(v, number),
         leaf::XSAVE => xsave(v, subleaf),
-        leaf::HYPERVISOR..=leaf::HYPERVISOR_LAST => hypervisor(v, number),
+        leaf::HYPERVISOR..=leaf::HYPERVISOR_LAST => hypervisor::show(v, number),
         leaf::EXTENDED.. => extended(v, number, subleaf),
         _ => CpuidResult::default(),
     }
@@ -209,7 +227,7 @@ fn extended(v: &Vcpu, number: u32, subleaf: u32) -> CpuidResult {
         leaf::EXTENDED_FEATURES_AMD => {
             let r = real(number);
             CpuidResult {
-                ecx: r.ecx & EXTENDED_ECX.bits(),
+                ecx: r.ecx & EXTENDED_ECX.bits() | topology::are_cores(v),
                 edx: r.edx & EXTENDED_EDX,
                 ..r
             }
@@ -221,6 +239,7 @@ fn extended(v: &Vcpu, number: u32, subleaf: u32) -> CpuidResult {
         },
         leaf::ADDRESS_SIZES => CpuidResult {
             eax: address_sizes(v, real(number).eax),
+            ecx: topology::size(v),
             ..CpuidResult::default()
         },
         _ => CpuidResult::default(),
@@ -234,6 +253,27 @@ fn address_sizes(v: &Vcpu, real: u32) -> u32 {
     linear << 8 | u32::from(physical)
 }
 
+/// Intel's leaves 15H and 16H. The crystal clock, which the local APIC's timer counts, is the TSC's own.
+fn frequency(v: &Vcpu, number: u32) -> CpuidResult {
+    /// The bus, in MHz.
+    const BUS: u32 = 100;
+    let hz = v.host.machine.tsc_hz();
+    let mhz = (hz / 1_000_000) as u32;
+    let (eax, ebx, ecx) = match (number, u32::try_from(hz)) {
+        _ if Vendor::of(v) != Vendor::Intel => (0, 0, 0),
+        (leaf::TSC, Ok(hz)) => (1, 1, hz),
+        // It does not fit.
+        (leaf::TSC, Err(_)) => (0, 0, 0),
+        _ => (mhz, mhz, BUS),
+    };
+    CpuidResult {
+        eax,
+        ebx,
+        ecx,
+        edx: 0,
+    }
+}
+
 fn features(v: &Vcpu, real: CpuidResult) -> CpuidResult {
     /// EBX: the size that CLFLUSH works on; the APIC ID and the number of processors are ours.
     const CLFLUSH_SIZE: u32 = 0xff00;
@@ -245,26 +285,9 @@ fn features(v: &Vcpu, real: CpuidResult) -> CpuidResult {
     };
     CpuidResult {
         eax: real.eax,
-        ebx: real.ebx & CLFLUSH_SIZE | v.number << 24 | 1 << 16,
+        ebx: real.ebx & CLFLUSH_SIZE | topology::ids(v),
         ecx: real.ecx & LEAF1_ECX.bits() | LEAF1_ECX_OURS.bits() | mirrored,
-        edx: real.edx & LEAF1_EDX | Leaf1Edx::APIC.bits(),
-    }
-}
-
-/// One thread in a core, one core in a package.
-fn topology(v: &Vcpu, subleaf: u32) -> CpuidResult {
-    const SMT: u32 = 1;
-    const CORE: u32 = 2;
-    let (kind, ebx) = match subleaf {
-        0 => (SMT, 1),
-        1 => (CORE, 1),
-        _ => (0, 0),
-    };
-    CpuidResult {
-        eax: 0,
-        ebx,
-        ecx: kind << 8 | subleaf & 0xff,
-        edx: v.number,
+        edx: real.edx & LEAF1_EDX | Leaf1Edx::APIC.bits() | topology::many(v),
     }
 }
 
@@ -340,6 +363,12 @@ pub(crate) fn hwcap(v: &Vcpu) -> u32 {
     show(v, leaf::FEATURES, 0).edx
 }
 
+/// Whether there is IA32_TSC_ADJUST.
+pub(super) fn has_tsc_adjust(v: &Vcpu) -> bool {
+    let structured = show(v, leaf::EXTENDED_FEATURES, 0);
+    structured.ebx & Leaf7Ebx::TSC_ADJUST.bits() != 0
+}
+
 /// Whether there is IA32_TSC_AUX, which RDTSCP and RDPID give.
 pub(super) fn has_tsc_aux(v: &Vcpu) -> bool {
     let extended = show(v, leaf::EXTENDED_FEATURES_AMD, 0);
@@ -358,36 +387,6 @@ pub(crate) fn optional_cr4(v: &Vcpu) -> Cr4 {
     bits.set(Cr4::SMAP, extended.ebx & Leaf7Ebx::SMAP.bits() != 0);
     bits.set(Cr4::UMIP, extended.ecx & Leaf7Ecx::UMIP.bits() != 0);
     bits
-}
-
-fn hypervisor(v: &Vcpu, number: u32) -> CpuidResult {
-    let word = |n: usize| {
-        u32::from_le_bytes([
-            SIGNATURE[n],
-            SIGNATURE[n + 1],
-            SIGNATURE[n + 2],
-            SIGNATURE[n + 3],
-        ])
-    };
-    let khz = (v.host.machine.tsc_hz() / 1000) as u32;
-    match number {
-        leaf::HYPERVISOR => CpuidResult {
-            eax: HIGHEST_HYPERVISOR,
-            ebx: word(0),
-            ecx: word(4),
-            edx: word(8),
-        },
-        ABI => CpuidResult {
-            eax: abi::VERSION as u32,
-            ..CpuidResult::default()
-        },
-        TIMING => CpuidResult {
-            eax: khz,
-            ebx: khz,
-            ..CpuidResult::default()
-        },
-        _ => CpuidResult::default(),
-    }
 }
 
 #[cfg(test)]

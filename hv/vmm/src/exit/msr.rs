@@ -1,10 +1,13 @@
 //! RDMSR and WRMSR. Registers that the engine switches go through without an exit
 //! ([`PASSTHROUGH`]); the others are decided here, and one that nobody knows raises #GP(0).
 
+mod model;
+
 use super::table::Verdict;
 use super::{Exit, cpuid};
 use crate::machine::{Gpr, Reg};
-use crate::msrs::{FIXED_RANGES, VARIABLE_RANGES};
+use crate::msrs::{FAST_STRINGS, FIXED_RANGES, MISC_ENABLE_FIXED, VARIABLE_RANGES};
+use crate::pvclock;
 use crate::vcpu::Vcpu;
 use spec::apic::Register;
 use spec::control_registers::Cr0;
@@ -86,16 +89,18 @@ fn get(v: &mut Vcpu, msr: Msr) -> Result<u64, Refused> {
             v.msrs.variable_ranges[(n - FIRST_VARIABLE) as usize]
         }
         Msr::IA32_MISC_ENABLE => v.msrs.misc_enable,
-        Msr::IA32_BIOS_SIGN_ID
-        | Msr::IA32_PLATFORM_ID
-        | Msr::IA32_MCG_CAP
-        | Msr::IA32_MCG_STATUS => 0,
+        Msr::IA32_BIOS_SIGN_ID | Msr::IA32_PLATFORM_ID | Msr::IA32_MCG_STATUS => 0,
+        Msr::IA32_MCG_CAP => model::MCG_CAP,
+        Msr::IA32_TSC_ADJUST if cpuid::has_tsc_adjust(v) => v.msrs.tsc_offset,
+        Msr::KVM_WALL_CLOCK => v.msrs.wall_clock,
+        Msr::KVM_SYSTEM_TIME => v.msrs.system_time,
         Msr::IA32_DEBUGCTL => v.engine.reg(Reg::Debugctl),
         Msr::IA32_TSC_AUX if cpuid::has_tsc_aux(v) => v.engine.reg(Reg::TscAux),
         _ => {
-            return fixed_range(msr)
-                .map(|n| v.msrs.fixed_ranges[n])
-                .ok_or(Refused);
+            return match fixed_range(msr) {
+                Some(n) => Ok(v.msrs.fixed_ranges[n]),
+                None => model::get(v, msr),
+            };
         }
     })
 }
@@ -120,13 +125,28 @@ fn set(v: &mut Vcpu, msr: Msr, value: u64) -> Result<(), Refused> {
                 v.msrs.variable_ranges[slot] = value
             })?;
         }
-        Msr::IA32_MISC_ENABLE => store_if(value & !1 == 0, || v.msrs.misc_enable = value)?,
+        Msr::IA32_MISC_ENABLE => {
+            let valid = value & !(MISC_ENABLE_FIXED | FAST_STRINGS) == 0;
+            store_if(valid, || v.msrs.misc_enable = value | MISC_ENABLE_FIXED)?;
+        }
+        Msr::IA32_TSC_ADJUST if cpuid::has_tsc_adjust(v) => set_tsc_offset(v, value),
+        Msr::KVM_WALL_CLOCK => {
+            store_if(value.is_multiple_of(4), || v.msrs.wall_clock = value)?;
+            pvclock::write_wall_clock(v, value);
+        }
+        Msr::KVM_SYSTEM_TIME => {
+            let at = value & !pvclock::ENABLE;
+            store_if(at.is_multiple_of(4), || v.msrs.system_time = value)?;
+            pvclock::write_system_time(v);
+        }
         Msr::IA32_BIOS_SIGN_ID => store_if(value == 0, || ())?,
         Msr::IA32_MCG_STATUS => store_if(value == 0, || ())?,
         Msr::IA32_DEBUGCTL => store_if(value == 0, || ())?,
         Msr::IA32_TSC_AUX => return set_tsc_aux(v, value),
         _ => {
-            let n = fixed_range(msr).ok_or(Refused)?;
+            let Some(n) = fixed_range(msr) else {
+                return model::set(v, msr, value);
+            };
             store_if(value.to_le_bytes().into_iter().all(is_memory_type), || {
                 v.msrs.fixed_ranges[n] = value
             })?;
@@ -135,12 +155,18 @@ fn set(v: &mut Vcpu, msr: Msr, value: u64) -> Result<(), Refused> {
     Ok(())
 }
 
-/// The deadline is a value of the counter, and stays that value.
+/// A write of the counter adds to IA32_TSC_ADJUST what it adds to the counter (SDM 3B "IA32_TSC_ADJUST MSR").
 fn set_tsc(v: &mut Vcpu, value: u64) {
+    set_tsc_offset(v, value.wrapping_sub(v.host.machine.now()));
+}
+
+/// The deadline is a value of the counter, and stays that value.
+fn set_tsc_offset(v: &mut Vcpu, offset: u64) {
     let deadline = tsc_deadline(v);
-    v.msrs.tsc_offset = value.wrapping_sub(v.host.machine.now());
+    v.msrs.tsc_offset = offset;
     v.engine.set_tsc_offset(v.msrs.tsc_offset);
     set_tsc_deadline(v, deadline);
+    pvclock::write_system_time(v);
 }
 
 fn store_if(valid: bool, store: impl FnOnce()) -> Result<(), Refused> {

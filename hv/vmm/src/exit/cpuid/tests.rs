@@ -1,6 +1,6 @@
 use super::*;
 use crate::exit::{Detail, Kind};
-use crate::machine::fake::Fixture;
+use crate::machine::fake::{FakeMachine, Fixture};
 
 const ONES: CpuidResult = CpuidResult {
     eax: u32::MAX,
@@ -63,7 +63,6 @@ fn what_we_do_not_carry_is_hidden() {
     assert_eq!(extended.edx & ExtendedEdx::FFXSR.bits(), 0);
     for leaf in [
         5,
-        6,
         0xa,
         0xf,
         0x10,
@@ -223,4 +222,109 @@ fn one_thread_in_one_core() {
         );
     }
     assert_eq!(ask(&mut f, 4, 0).eax >> 14, 0);
+}
+
+/// A guest of so many virtual CPUs on a machine of this maker.
+fn made_by(vendor: &[u8; 4], cpus: usize) -> Fixture {
+    let machine = FakeMachine::leak();
+    let ebx = u32::from_le_bytes(*vendor);
+    let mut leaves = machine.leaves.lock();
+    leaves.insert(
+        (0, 0),
+        CpuidResult {
+            eax: 7,
+            ebx,
+            ..CpuidResult::default()
+        },
+    );
+    // Data, code and last-level caches, as each says of itself which kind and level it is.
+    for (subleaf, kind) in [(0, 0x21), (1, 0x22), (2, 0x63)] {
+        let eax = 0xffff_c000 | kind;
+        leaves.insert(
+            (4, subleaf),
+            CpuidResult {
+                eax,
+                ..CpuidResult::default()
+            },
+        );
+    }
+    drop(leaves);
+    Fixture::first_of(cpus, machine, alloc::vec::Vec::new())
+}
+
+/// Virtual CPUs; how many bits of the APIC ID they take; the IDs that these are.
+#[test]
+fn each_virtual_cpu_is_a_core_of_one_package() {
+    for (cpus, bits, ids) in [
+        (1, 0, 1),
+        (2, 1, 2),
+        (3, 2, 4),
+        (4, 2, 4),
+        (5, 3, 8),
+        (8, 3, 8),
+    ] {
+        let f = made_by(b"Genu", cpus);
+        let last = cpus as u32 - 1;
+        let mut f = match last {
+            0 => f,
+            _ => f.other(last, alloc::vec::Vec::new()),
+        };
+        let one = ask(&mut f, 1, 0);
+        assert_eq!(one.ebx, last << 24 | ids << 16);
+        assert_eq!(one.edx & Leaf1Edx::HTT.bits() != 0, cpus > 1);
+        for leaf in [0xb, 0x1f] {
+            let (thread, core) = (ask(&mut f, leaf, 0), ask(&mut f, leaf, 1));
+            assert_eq!((thread.eax, thread.ebx, thread.edx), (0, 1, last));
+            assert_eq!((core.eax, core.ebx, core.edx), (bits, cpus as u32, last));
+        }
+        let caches = [0, 1, 2, 3].map(|n| ask(&mut f, 4, n).eax);
+        let packed = (ids - 1) << 26;
+        assert_eq!(
+            caches,
+            [
+                packed | 0x21,
+                packed | 0x22,
+                packed | (ids - 1) << 14 | 0x63,
+                0
+            ]
+        );
+        assert_eq!(ask(&mut f, 0x8000_0008, 0).ecx, 0, "AMD's alone");
+        assert_eq!(ask(&mut f, 0x8000_0001, 0).ecx, 0);
+        let mut f = made_by(b"Auth", cpus);
+        assert_eq!(ask(&mut f, 0x8000_0008, 0).ecx, bits << 12 | last);
+        let legacy = ask(&mut f, 0x8000_0001, 0).ecx & ExtendedEcx::CMP_LEGACY.bits();
+        assert_eq!(legacy != 0, cpus > 1);
+    }
+}
+
+/// SDM 2A "CPUID", leaves 15H and 16H.
+#[test]
+fn intels_leaves_say_the_frequency() {
+    let mut f = made_by(b"Genu", 1);
+    let leaf = |eax, ebx, ecx| CpuidResult {
+        eax,
+        ebx,
+        ecx,
+        edx: 0,
+    };
+    assert_eq!(ask(&mut f, 0, 0).eax, 0x16);
+    assert_eq!(ask(&mut f, 0x15, 0), leaf(1, 1, 1_000_000_000));
+    assert_eq!(ask(&mut f, 0x16, 0), leaf(1000, 1000, 100));
+    assert_eq!(ask(&mut f, 6, 0), leaf(4, 0, 0));
+    let mut f = made_by(b"Auth", 1);
+    assert_eq!(ask(&mut f, 0, 0).eax, 7);
+    assert_eq!(ask(&mut f, 0x15, 0), CpuidResult::default());
+}
+
+#[test]
+fn kvms_clock_is_where_its_guests_look_for_it() {
+    let mut f = Fixture::new();
+    let kvm = ask(&mut f, 0x4000_0100, 0);
+    let name = [kvm.ebx, kvm.ecx, kvm.edx].map(u32::to_le_bytes).concat();
+    assert_eq!(
+        (kvm.eax, name.as_slice()),
+        (0x4000_0101, b"KVMKVMKVM\0\0\0".as_slice())
+    );
+    assert_eq!(ask(&mut f, 0x4000_0101, 0).eax, 1 << 3 | 1 << 24);
+    assert_eq!(ask(&mut f, 0x4000_0102, 0), CpuidResult::default());
 }

@@ -67,7 +67,12 @@ fn each_register_keeps_what_it_takes() {
         (Msr(0x20f), &[0xff_ffff_f800, 0], &[1, 0x400, 1 << 40]),
         (Msr::IA32_MTRR_FIX64K_00000, &[WB, 0], &[2, 7 << 56]),
         (Msr::IA32_MTRR_FIX4K_F8000, &[WB, 0], &[3]),
-        (Msr::IA32_MISC_ENABLE, &[1, 0], &[2, 1 << 34]),
+        (Msr::IA32_MISC_ENABLE, &[0x1801, 0x1800], &[2, 1 << 34]),
+        (Msr::IA32_MC0_CTL, &[0, !0], &[]),
+        (Msr(0x40d), &[0], &[1]),
+        (Msr(0x40e), &[0], &[1]),
+        (Msr::KVM_WALL_CLOCK, &[0x3000, 0], &[1, 2]),
+        (Msr::KVM_SYSTEM_TIME, &[0x3001, 0x3000, 0], &[2, 3]),
         (Msr::IA32_BIOS_SIGN_ID, &[0], &[1]),
         (Msr::IA32_MCG_STATUS, &[0], &[1]),
         (Msr::IA32_DEBUGCTL, &[0], &[1, 2]),
@@ -104,6 +109,11 @@ fn read_only_and_unknown_registers_refuse() {
         0x480,
         0x1000,
         0x210,
+        0x410,
+        0x3b,
+        0x48,
+        0xce,
+        0x140,
         0x4000_0000,
         0xc001_0114,
         0xc001_0117,
@@ -239,4 +249,95 @@ fn tsc_aux_comes_with_rdtscp() {
     assert!(wrmsr(&mut f, Msr::IA32_TSC_AUX, 0x1234_5678));
     assert!(!wrmsr(&mut f, Msr::IA32_TSC_AUX, 1 << 32));
     assert_eq!(rdmsr(&mut f, Msr::IA32_TSC_AUX), Some(0x1234_5678));
+}
+
+/// A guest on a machine of this maker, with leaf 7.
+fn made_by(vendor: &[u8; 4], structured: u32) -> Fixture {
+    let f = Fixture::new();
+    for (leaf, ebx) in [(0, u32::from_le_bytes(*vendor)), (7, structured)] {
+        let shown = CpuidResult {
+            ebx,
+            ..CpuidResult::default()
+        };
+        f.machine.leaves.lock().insert((leaf, 0), shown);
+    }
+    f
+}
+
+/// Each: what it reads, what it takes without keeping it, what it refuses.
+#[test]
+fn amds_configuration_is_that_of_a_machine_at_rest() {
+    const ROWS: &[(Msr, u64, &[u64], &[u64])] = &[
+        (Msr::AMD_SYSCFG, 0, &[0, 1 << 21], &[]),
+        (
+            Msr::AMD_HWCR,
+            1 << 24,
+            &[0, 1 << 24 | 1 << 3],
+            &[1, 1 << 40],
+        ),
+        (Msr::AMD_DE_CFG, 2, &[0, 2], &[1]),
+        (Msr::AMD_LS_CFG, 0, &[0, 1 << 10], &[]),
+        (Msr::AMD_TOP_MEM, crate::machine::fake::GUEST_RAM, &[], &[0]),
+        (Msr::AMD_TOP_MEM2, 0, &[0], &[]),
+        (Msr::AMD_PATCH_LOADER, 0, &[0x1000], &[]),
+    ];
+    for &(msr, value, taken, refused) in ROWS {
+        let mut f = made_by(b"Auth", 0);
+        for &new in taken {
+            assert!(wrmsr(&mut f, msr, new), "{msr} {new:#x}");
+        }
+        for &new in refused {
+            assert!(!wrmsr(&mut f, msr, new), "{msr} {new:#x}");
+        }
+        assert_eq!(rdmsr(&mut f, msr), Some(value), "{msr}");
+        let mut f = made_by(b"Genu", 0);
+        assert!(
+            rdmsr(&mut f, msr).is_none() && !wrmsr(&mut f, msr, 0),
+            "{msr}"
+        );
+    }
+    let mut f = made_by(b"Auth", 0);
+    assert!(!wrmsr(&mut f, Msr::IA32_MC0_STATUS, 1));
+    assert!(wrmsr(&mut f, Msr::AMD_HWCR, 1 << 18), "McStatusWrEn");
+    assert!(wrmsr(&mut f, Msr::IA32_MC0_STATUS, 1));
+    assert_eq!(rdmsr(&mut f, Msr::AMD_HWCR), Some(1 << 24 | 1 << 18));
+}
+
+#[test]
+fn four_banks_have_no_machine_check() {
+    let mut f = Fixture::new();
+    assert_eq!(rdmsr(&mut f, Msr::IA32_MCG_CAP), Some(4));
+    assert!(wrmsr(&mut f, Msr(0x40c), 5) && rdmsr(&mut f, Msr(0x40c)) == Some(5));
+    let others: alloc::vec::Vec<_> = (0x400..0x40c).map(|n| rdmsr(&mut f, Msr(n))).collect();
+    assert_eq!(others, [Some(0); 12]);
+}
+
+/// SDM 3B "IA32_TSC_ADJUST MSR".
+#[test]
+fn the_tsc_and_its_adjustment_move_together() {
+    let mut f = made_by(b"Genu", 1 << 1);
+    let now = f.machine.clock.load(Relaxed);
+    assert_eq!(rdmsr(&mut f, Msr::IA32_TSC_ADJUST), Some(0));
+    assert!(wrmsr(&mut f, Msr::IA32_TIME_STAMP_COUNTER, now + 7));
+    assert_eq!(rdmsr(&mut f, Msr::IA32_TSC_ADJUST), Some(7));
+    assert!(wrmsr(&mut f, Msr::IA32_TSC_ADJUST, -5i64 as u64));
+    assert_eq!(
+        rdmsr(&mut f, Msr::IA32_TIME_STAMP_COUNTER),
+        Some(now.wrapping_sub(5))
+    );
+}
+
+#[test]
+fn the_pages_of_kvms_clock_follow_the_tsc() {
+    let mut f = Fixture::new();
+    assert!(wrmsr(&mut f, Msr::KVM_WALL_CLOCK, 0x3000));
+    assert_eq!(f.read(0x3000), [2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    assert!(wrmsr(&mut f, Msr::KVM_SYSTEM_TIME, 0x4001));
+    assert_eq!(f.read(0x4008), [0; 8]);
+    assert!(wrmsr(&mut f, Msr::IA32_TIME_STAMP_COUNTER, 0));
+    let offset = f.v.msrs.tsc_offset;
+    assert_ne!(offset, 0);
+    assert_eq!(f.read(0x4008), offset.to_le_bytes());
+    // Beyond RAM there is nothing to write.
+    assert!(wrmsr(&mut f, Msr::KVM_WALL_CLOCK, u64::MAX & !3));
 }
