@@ -67,7 +67,7 @@ mod tests {
         fn ticks_become_nanoseconds(hz in 1_000_000..20_000_000_000u64, ticks in 0..1u64 << 50) {
             let (multiplier, shift) = scale(hz);
             let shifted = if shift < 0 { ticks >> -shift } else { ticks << shift };
-            let got = u128::from(shifted) * u128::from(multiplier) >> 32;
+            let got = (u128::from(shifted) * u128::from(multiplier)) >> 32;
             let want = u128::from(ticks) * NANOSECONDS / u128::from(hz);
             let allowed = want / 1_000_000 + 40;
             proptest::prop_assert!(got.abs_diff(want) <= allowed, "{got} {want}");

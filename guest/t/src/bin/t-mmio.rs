@@ -118,7 +118,7 @@ fn strings() {
 }
 
 fn nowhere() {
-    for address in [0x8000_0000_u64, start::memory(), 0xfec0_0000, 0xffff_f000] {
+    for address in [0x8000_0000_u64, start::memory(), 0xfed0_0000, 0xffff_f000] {
         let (byte, word, double, quad): (u8, u16, u32, u64);
         execute!("mov {0}, [{1}]", out(reg_byte) byte, in(reg) address);
         execute!("mov {0:x}, [{1}]", out(reg) word, in(reg) address);

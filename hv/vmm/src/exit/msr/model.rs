@@ -72,7 +72,7 @@ pub(super) fn set(v: &mut Vcpu, msr: Msr, value: u64) -> Result<(), Refused> {
 /// A control takes all or nothing (SDM 3B "IA32_MCi_CTL MSRs" leaves others undefined); software clears the rest, and with
 /// HWCR's permission also sets what it tests its handler with, which is not kept.
 fn set_bank(v: &mut Vcpu, n: u32, value: u64) -> Result<(), Refused> {
-    if n % 4 == 0 {
+    if n.is_multiple_of(4) {
         v.msrs.bank_controls[(n / 4) as usize] = value;
         return Ok(());
     }
