@@ -15,7 +15,9 @@ use crate::image::{self, Parts};
 use crate::serial::OURS;
 
 /// The guests that measure, a boot each.
-const GUESTS: &[&str] = &["test:t-bench", "app:target/apps/ioctl"];
+const GUESTS: &[&str] = &["test:t-bench", "app:target/apps/ioctl", LINUX];
+/// Its boot, until a program runs.
+const LINUX: &str = "linux:debian -- true";
 
 const TIMEOUT: Duration = Duration::from_secs(300);
 
@@ -26,6 +28,7 @@ const BUDGETS: &[(&str, f64)] = &[
     ("irq.eoi_x2apic", 400.0),
     ("irq.eoi_xapic", 900.0),
     ("irq.ipi", 1500.0),
+    ("linux_boot.share", 5.0),
     ("mmio.xapic", 900.0),
     ("syscall.ioctl.exit", 400.0),
     ("size.image", 1_048_576.0),
@@ -128,7 +131,13 @@ fn measure(emulator: Emulator) -> Result<(Vec<Value>, bool)> {
     let (mut values, mut ended_well) = (Vec::<Value>::new(), true);
     for spec in GUESTS {
         let (text, failure) = boot(emulator, spec)?;
-        for value in collect(&text) {
+        let mut found = collect(&text);
+        if *spec == LINUX {
+            let (table, of_boot) = linux_boot(&text);
+            println!("exits of `{spec}` on {emulator}:\n{table}");
+            found.extend(of_boot);
+        }
+        for value in found {
             if !values.iter().any(|known| known.name == value.name) {
                 values.push(value);
             }
@@ -190,10 +199,28 @@ fn collect(text: &str) -> Vec<Value> {
         .collect()
 }
 
+/// The table of a Linux guest's exits, and the values of its boot.
+fn linux_boot(text: &str) -> (String, Vec<Value>) {
+    let ours = || text.lines().filter_map(|line| line.strip_prefix(OURS));
+    let table: Vec<&str> = ours().filter(|line| line.starts_with("  ")).collect();
+    let exits: u64 = table
+        .iter()
+        .filter_map(|row| row.split_whitespace().nth(1)?.parse::<u64>().ok())
+        .sum();
+    let share = ours().find_map(|line| line.strip_prefix("bench run.share ")?.split(' ').next());
+    let values = [
+        share.and_then(|share| Value::new("linux_boot.share", share, "percent")),
+        Value::new("linux_boot.exits", &exits.to_string(), "exits"),
+    ];
+    (table.join("\n"), values.into_iter().flatten().collect())
+}
+
 /// `bench NAME VALUE UNIT`, or the line of guest/apps/ioctl.c.
 fn value(line: &str) -> Option<Value> {
     let words: Vec<&str> = line.split_whitespace().collect();
     match words[..] {
+        // Of interest where the guest is a whole system.
+        ["bench", "run.share", ..] => None,
         ["bench", name, value, unit] => Value::new(name, value, unit),
         [
             "ioctl",
@@ -268,10 +295,26 @@ mod tests {
     }
 
     #[test]
+    fn a_boot_of_linux_is_summed_up() {
+        let text = "nestling: guest 1 (debian) ended: power off\n\
+                    nestling:   exit  count  TSC ticks  per exit\n\
+                    nestling:   io  20  900  45\nnestling:   hlt  3  30  10\n\
+                    nestling: bench run.share 4.07 percent\n[ 0.1]   x 7\n";
+        let (table, values) = linux_boot(text);
+        assert_eq!(table.lines().count(), 3);
+        let said: Vec<String> = values
+            .iter()
+            .map(|v| format!("{} {}", v.name, v.value))
+            .collect();
+        assert_eq!(said, ["linux_boot.share 4.07", "linux_boot.exits 23"]);
+        assert!(collect(text).is_empty());
+    }
+
+    #[test]
     fn a_broken_or_unmeasured_budget_is_said() {
         let mut values: Vec<Value> = BUDGETS
             .iter()
-            .map(|row| Value::new(row.0, "200", "instructions").unwrap())
+            .map(|row| Value::new(row.0, "2", "instructions").unwrap())
             .collect();
         assert!(table(&values).1);
         values[0].value = 251.into();

@@ -64,7 +64,9 @@ fn main() {
         "mov ecx, 0x80b\nxor eax, eax\nxor edx, edx"
     );
     self_interrupts();
+    timer();
     halts();
+    characters();
     fresh_memory();
     check!("benchmarks", true);
 }
@@ -95,9 +97,10 @@ fn self_interrupts() {
     report("irq.ipi", total);
 }
 
-/// A TSC deadline that has passed, HLT, the interrupt and its end.
-fn halts() {
-    static WOKEN: Single<u64> = Single::new(0);
+static WOKEN: Single<u64> = Single::new(0);
+
+/// A TSC deadline that has passed, the interrupt and its end.
+fn timer() {
     interrupts::on(
         VECTOR,
         Some(|_: &mut Frame| {
@@ -105,6 +108,30 @@ fn halts() {
             lapic::eoi();
         }),
     );
+    execute!("sti");
+    let total = ticks(|| {
+        for _ in 0..REPETITIONS {
+            let woken = WOKEN.load();
+            lapic::start_deadline(VECTOR, 1);
+            while WOKEN.load() == woken {}
+        }
+    });
+    execute!("cli");
+    lapic::stop_timer();
+    report("irq.timer", total);
+}
+
+/// A character to the UART, so long after the one before that it need not wait.
+fn characters() {
+    bench!(
+        "uart.character",
+        "mov ecx, 4000\n3: dec ecx\njnz 3b\nmov edx, 0x3f8\nmov al, 13\nout dx, al",
+        "mov ecx, 4000\n3: dec ecx\njnz 3b\nmov edx, 0x3f8\nmov al, 13"
+    );
+}
+
+/// A TSC deadline that has passed, HLT, the interrupt and its end.
+fn halts() {
     let total = ticks(|| {
         for _ in 0..REPETITIONS {
             let woken = WOKEN.load();
