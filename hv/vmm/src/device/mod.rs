@@ -17,3 +17,4 @@ pub mod processors;
 pub mod reset;
 pub mod rtc;
 mod uart;
+pub mod virtio;
