@@ -5,12 +5,13 @@ use super::debug::{DebugConsole, DebugExit};
 use super::interrupts::{Interrupts, IoApicWindow, Line, PicPorts};
 use super::keyboard::{self, Keyboard};
 use super::part::Part;
-use super::pci::Pci;
+use super::pci::{Function, Pci};
 use super::pit::{self, Pit};
 use super::pm::Pm;
 use super::reset::{ControlPortA, ResetControl};
 use super::rtc::Rtc;
 use super::uart::Uart;
+use super::virtio::{Model, VirtioPci};
 use crate::guest::console::Console;
 use crate::memory::GuestRam;
 use alloc::boxed::Box;
@@ -136,7 +137,7 @@ pub struct Bus {
 impl Bus {
     /// The virtual PC.
     #[must_use]
-    pub fn new(wiring: &Wiring) -> Self {
+    pub fn new(wiring: &Wiring, virtio: Vec<Box<dyn Model>>) -> Self {
         let console = &wiring.console;
         let mut bus = Self {
             ports: Vec::new(),
@@ -150,9 +151,7 @@ impl Bus {
         bus.add_ports(0xe9, 0xe9, DebugConsole::new(console.clone()));
         bus.add_ports(0xf4, 0xf7, DebugExit);
         bus.add_ports(0x3f8, 0x3ff, Uart::new(console.clone()));
-        for (first, last, ports) in Pci::new(&wiring.interrupts, Vec::new()).into_rows() {
-            bus.add_ports(first, last, ports);
-        }
+        bus.add_pci(wiring, virtio);
         bus
     }
 
@@ -182,6 +181,16 @@ impl Bus {
         self.add_ports(0x64, 0x64, Part::new(&keyboard, keyboard::COMMAND));
         self.add_ports(0x92, 0x92, ControlPortA);
         self.add_ports(0xcf9, 0xcf9, ResetControl::default());
+    }
+
+    fn add_pci(&mut self, wiring: &Wiring, virtio: Vec<Box<dyn Model>>) {
+        let functions = virtio.into_iter().map(|model| -> Box<dyn Function> {
+            Box::new(VirtioPci::new(model, wiring.ram, wiring.clock))
+        });
+        let pci = Pci::new(&wiring.interrupts, functions.collect());
+        for (first, last, ports) in pci.into_rows() {
+            self.add_ports(first, last, ports);
+        }
     }
 
     /// Adds a device at these I/O ports.

@@ -2,6 +2,7 @@
 
 use super::memory_map::memory;
 use super::request::Request;
+use super::virtio::Virtio;
 use super::{GuestKind, LoadError, Seat, new_space};
 use crate::exit::rows::EXITS;
 use crate::memory::Space;
@@ -33,15 +34,16 @@ const LOW_END: u64 = 1 << 20;
 const LONGEST: usize = 16 << 20;
 
 fn load(request: &Request, seat: &Seat<'_>) -> Result<Vcpu, LoadError> {
-    request.allow_options(&["cpus"])?;
+    request.allow_options(&["cpus", "disk"])?;
     let size = memory(request, DEFAULT_MIB)?;
     let cpus = request.cpus()?;
     let firmware = seat.file(FIRMWARE)?;
     check(firmware.len(), seat.program.len())?;
-    let heap = seat.promise(HEAP_SIZE * cpus as u64)?;
+    let virtio = Virtio::of(request, seat, Some(seat.program))?;
+    let heap = seat.promise(HEAP_SIZE * cpus as u64 + virtio.heap_size())?;
     let mut space = new_space(seat.host, size)?;
     lay_out(&mut space, firmware)?;
-    let mut vcpu = seat.new_vcpu(&DISK, &request.path, space, heap, cpus);
+    let mut vcpu = seat.new_vcpu(&DISK, &request.path, space, heap, cpus, Some(&virtio));
     reset::init(&mut *vcpu.engine);
     Ok(vcpu)
 }

@@ -5,6 +5,7 @@ use super::pc::tables;
 use super::request::{BadRequest, Request};
 use super::room::{Room, Side};
 use super::start::{BootGdt, Mode, Start, enter, write_identity_map};
+use super::virtio::Virtio;
 use super::{GuestKind, LoadError, Seat, new_space};
 use crate::exit::rows::EXITS;
 use crate::machine::Gpr;
@@ -80,7 +81,7 @@ pub struct Loaded {
 }
 
 fn load(request: &Request, seat: &Seat<'_>) -> Result<Vcpu, LoadError> {
-    request.allow_options(&["initrd", "entry", "cpus"])?;
+    request.allow_options(&["initrd", "entry", "cpus", "disk"])?;
     let entry = entry(request)?;
     let size = memory(request, DEFAULT_MIB)?;
     let initrd = request.option("initrd");
@@ -90,11 +91,12 @@ fn load(request: &Request, seat: &Seat<'_>) -> Result<Vcpu, LoadError> {
         command_line: &request.command_line(),
     };
     let cpus = request.cpus()?;
-    let heap = seat.promise(HEAP_SIZE * cpus as u64)?;
+    let virtio = Virtio::of(request, seat, None)?;
+    let heap = seat.promise(HEAP_SIZE * cpus as u64 + virtio.heap_size())?;
     let space = new_space(seat.host, size)?;
     let ram = space.ram();
     let loaded = lay_out(&ram, &files, entry, cpus)?;
-    let mut vcpu = seat.new_vcpu(&LINUX, &request.path, space, heap, cpus);
+    let mut vcpu = seat.new_vcpu(&LINUX, &request.path, space, heap, cpus, Some(&virtio));
     start(&mut vcpu, &ram, &loaded).map_err(|OutsideRam| too_small(size))?;
     Ok(vcpu)
 }

@@ -31,11 +31,13 @@ mod room;
 pub mod run_time;
 mod start;
 pub mod test;
+pub mod virtio;
 
 use app::App;
 use console::Console;
 use request::{BadRequest, Request};
 use run_time::RunTime;
+use virtio::Virtio;
 
 /// A kind of guest: a loader, and what it does about exits.
 pub struct GuestKind {
@@ -113,6 +115,7 @@ impl Seat<'_> {
         space: Space,
         heap: Promise,
         cpus: usize,
+        virtio: Option<&Virtio>,
     ) -> Vcpu {
         let machine = self.host.machine;
         let console = Arc::new(Console::new(
@@ -121,12 +124,16 @@ impl Seat<'_> {
             reader(self.modules) == self.number,
         ));
         let interrupts = Arc::new(Interrupts::new(Processors::new(machine, cpus)));
-        let mut bus = Bus::new(&Wiring {
+        let wiring = Wiring {
             console: console.clone(),
             interrupts: interrupts.clone(),
             clock: Clock::new(machine),
             ram: space.ram(),
-        });
+        };
+        let mut bus = Bus::new(
+            &wiring,
+            virtio.map_or_else(Vec::new, |virtio| virtio.models(self)),
+        );
         let ram = space.ram();
         let items = move || pc::configuration::items(ram.size(), cpus as u8);
         bus.add_ports(fw_cfg::FIRST, fw_cfg::LAST, FwCfg::new(ram, items));

@@ -8,6 +8,7 @@ use super::pc::tables;
 use super::request::{BadRequest, Request};
 use super::room::{Room, Side};
 use super::start::{BootGdt, Mode, Start, enter};
+use super::virtio::Virtio;
 use super::{GuestKind, LoadError, Seat, new_space};
 use crate::exit::rows::EXITS;
 use crate::machine::{Gpr, TableRegister};
@@ -102,7 +103,7 @@ fn refuse<T>(why: String) -> Result<T, LoadError> {
 }
 
 fn load(request: &Request, seat: &Seat<'_>) -> Result<Vcpu, LoadError> {
-    request.allow_options(&["module", "protocol", "cpus"])?;
+    request.allow_options(&["module", "protocol", "cpus", "disk"])?;
     let protocol = protocol(request)?;
     let size = memory(request, DEFAULT_MIB)?;
     let modules = request.values("module").map(|module| {
@@ -117,10 +118,11 @@ fn load(request: &Request, seat: &Seat<'_>) -> Result<Vcpu, LoadError> {
         command_line: &request.command_line(),
     };
     let cpus = request.cpus()?;
-    let heap = seat.promise(HEAP_SIZE * cpus as u64)?;
+    let virtio = Virtio::of(request, seat, None)?;
+    let heap = seat.promise(HEAP_SIZE * cpus as u64 + virtio.heap_size())?;
     let space = new_space(seat.host, size)?;
     let loaded = lay_out(&space.ram(), &files, protocol, cpus)?;
-    let mut vcpu = seat.new_vcpu(&MULTIBOOT, &request.path, space, heap, cpus);
+    let mut vcpu = seat.new_vcpu(&MULTIBOOT, &request.path, space, heap, cpus, Some(&virtio));
     start(&mut vcpu, &loaded);
     Ok(vcpu)
 }

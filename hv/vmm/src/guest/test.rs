@@ -64,7 +64,7 @@ fn load(request: &Request, seat: &Seat<'_>) -> Result<Vcpu, LoadError> {
             "its entry point {entry:#x} is beyond real mode's 1 MiB"
         )));
     }
-    let mut vcpu = seat.new_vcpu(&TEST, &request.path, space, heap, cpus);
+    let mut vcpu = seat.new_vcpu(&TEST, &request.path, space, heap, cpus, None);
     enter(&mut *vcpu.engine, &start(mode, entry));
     vcpu.gprs[Gpr::Rdi] = ram.size();
     vcpu.gprs[Gpr::Rsi] = layout::ARGUMENTS;

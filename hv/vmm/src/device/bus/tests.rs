@@ -4,7 +4,7 @@ use std::string::String;
 
 fn bus() -> (Bus, &'static FakeMachine) {
     let machine = FakeMachine::leak();
-    (Bus::new(&Wiring::on(machine)), machine)
+    (Bus::new(&Wiring::on(machine), Vec::new()), machine)
 }
 
 fn written(machine: &FakeMachine) -> String {

@@ -167,9 +167,9 @@ impl Model for Disk {
             OUT => self.write(at, &mut request)?,
             FLUSH => OK,
             GET_ID => {
-                let mut id = *b"nestling disk\0\0\0\0\0\0\0";
+                let id = *b"nestling disk\0\0\0\0\0\0\0";
                 let count = data.min(ID_LENGTH as u64) as usize;
-                request.writable.write(&mut id[..count])?;
+                request.writable.write(&id[..count])?;
                 OK
             }
             _ => UNSUPPORTED,

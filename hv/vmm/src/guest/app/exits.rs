@@ -57,7 +57,7 @@ fn load(request: &Request, seat: &Seat<'_>) -> Result<Vcpu, LoadError> {
         .map_err(|_| LoadError::NoMemory(size))?;
     let space = new_space(seat.host, size)?;
     let ram = space.ram();
-    let mut vcpu = seat.new_vcpu(&APP, &request.path, space, heap, 1);
+    let mut vcpu = seat.new_vcpu(&APP, &request.path, space, heap, 1, None);
     let machine = seat.host.machine;
     let arguments = arguments(request);
     let now = machine.now();

@@ -26,7 +26,7 @@ fn guests(lines: [&'static str; 2]) -> Vec<Vcpu> {
             host.new_space(1 << 20).unwrap(),
             host.promise(0).ok().unwrap(),
         );
-        seat.new_vcpu(&TEST, "fake", space, heap, 1)
+        seat.new_vcpu(&TEST, "fake", space, heap, 1, None)
     };
     Vec::from([1, 2].map(seat))
 }

@@ -57,7 +57,14 @@ impl Fixture {
         };
         let engine = FakeEngine::new(machine, entries);
         let told = engine.told.clone();
-        let mut v = seat.new_vcpu(&TEST, "fake", space, host.promise(0).ok().unwrap(), cpus);
+        let mut v = seat.new_vcpu(
+            &TEST,
+            "fake",
+            space,
+            host.promise(0).ok().unwrap(),
+            cpus,
+            None,
+        );
         v.engine = Box::new(engine);
         v.engine.set_reg(Reg::Rip, Self::CODE);
         Self { v, machine, told }

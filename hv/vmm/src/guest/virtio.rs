@@ -1,0 +1,80 @@
+//! The virtio devices of a guest: entropy, and a disk for each image.
+
+use super::request::Request;
+use super::{LoadError, Seat};
+use crate::device::clock::Clock;
+use crate::device::virtio::Model;
+use crate::device::virtio::block::Disk;
+use crate::device::virtio::entropy::Entropy;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::vec::Vec;
+
+/// The most disks of a guest.
+const DISKS_MAX: usize = 8;
+/// What a device takes of our heap, in bytes, besides what the guest writes to it.
+const HEAP_SIZE: u64 = 16 << 10;
+
+/// The virtio devices that a guest is to have.
+#[derive(Default)]
+pub struct Virtio {
+    disks: Vec<Image>,
+}
+
+struct Image {
+    bytes: &'static [u8],
+    read_only: bool,
+}
+
+impl Virtio {
+    /// A disk of the guest's program if it is one, then one for each option `disk=FILE`, or `disk=FILE:ro`, which
+    /// cannot be written.
+    pub fn of(
+        request: &Request,
+        seat: &Seat<'_>,
+        program: Option<&'static [u8]>,
+    ) -> Result<Self, LoadError> {
+        let program = program.map(|bytes| Image {
+            bytes,
+            read_only: false,
+        });
+        let asked = request.values("disk").map(|value| {
+            let (name, read_only) = match value.strip_suffix(":ro") {
+                Some(name) => (name, true),
+                None => (value, false),
+            };
+            let bytes = seat.file(name)?;
+            Ok(Image { bytes, read_only })
+        });
+        let disks = program.into_iter().map(Ok).chain(asked);
+        let disks = disks.collect::<Result<Vec<_>, LoadError>>()?;
+        match disks.len() {
+            0..=DISKS_MAX => Ok(Self { disks }),
+            _ => Err(LoadError::Program(format!(
+                "it has more than {DISKS_MAX} disks"
+            ))),
+        }
+    }
+
+    /// What the devices may take of our heap. A fifth more than what is written covers the gaps that it leaves there.
+    #[must_use]
+    pub fn heap_size(&self) -> u64 {
+        let disks = self.disks.iter();
+        let written = disks.map(|disk| Disk::heap_size(disk.bytes, disk.read_only));
+        let written: u64 = written.sum();
+        written + written / 5 + HEAP_SIZE * (self.disks.len() as u64 + 1)
+    }
+
+    /// The devices, in the order of their numbers on the bus: disks first.
+    pub(super) fn models(&self, seat: &Seat<'_>) -> Vec<Box<dyn Model>> {
+        let disks = self.disks.iter().map(|disk| -> Box<dyn Model> {
+            Box::new(Disk::new(disk.bytes, disk.read_only, seat.number))
+        });
+        let clock = Clock::new(seat.host.machine);
+        let entropy: Box<dyn Model> = Box::new(Entropy::new(clock));
+        disks.chain([entropy]).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

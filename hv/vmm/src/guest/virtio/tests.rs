@@ -1,0 +1,65 @@
+use super::*;
+use crate::guest::Module;
+use crate::machine::fake::FakeMachine;
+
+static IMAGE: [u8; 10_000] = [7; 10_000];
+
+fn virtio(line: &str, program: Option<&'static [u8]>) -> Result<Vec<(u16, u64)>, LoadError> {
+    let module = |command_line| Module {
+        command_line,
+        content: &IMAGE,
+    };
+    let seat = Seat {
+        host: FakeMachine::leak().leak_host(),
+        number: 1,
+        shares_console: false,
+        program: &[],
+        modules: &[module("file:a"), module("file:b")],
+    };
+    let virtio = Virtio::of(&Request::parse(line).unwrap(), &seat, program)?;
+    let models = virtio.models(&seat);
+    let facts = models.iter().map(|model| (model.id(), model.features()));
+    Ok(facts.collect())
+}
+
+const READ_ONLY: u64 = 1 << 5;
+
+#[test]
+fn disks_come_in_their_order_and_entropy_last() {
+    let ids = |line, program| -> Vec<(u16, bool)> {
+        let models = virtio(line, program).unwrap().into_iter();
+        models
+            .map(|(id, features)| (id, features & READ_ONLY != 0))
+            .collect()
+    };
+    assert_eq!(ids("linux:k", None), [(4, false)]);
+    assert_eq!(
+        ids("linux:k,disk=a:ro,cpus=2,disk=b", None),
+        [(2, true), (2, false), (4, false)]
+    );
+    assert_eq!(
+        ids("disk:k,disk=a:ro", Some(&IMAGE)),
+        [(2, false), (2, true), (4, false)]
+    );
+}
+
+#[test]
+fn disks_that_are_not_there_and_too_many_are_refused() {
+    let missing = virtio("linux:k,disk=c", None);
+    assert!(matches!(missing, Err(LoadError::NoFile(name)) if name == "c"));
+    let many = virtio(&["linux:k", &",disk=a".repeat(9)].concat(), None);
+    assert!(matches!(many, Err(LoadError::Program(_))));
+}
+
+#[test]
+fn a_guest_pays_for_the_pages_that_it_may_write() {
+    let disk = |read_only| Virtio {
+        disks: alloc::vec![Image {
+            bytes: &IMAGE,
+            read_only
+        }],
+    };
+    let pages = 12288;
+    assert_eq!(disk(false).heap_size(), pages + pages / 5 + 2 * HEAP_SIZE);
+    assert_eq!(disk(true).heap_size(), 2 * HEAP_SIZE);
+}
