@@ -3,7 +3,8 @@
 use super::flags::{self, Outcome};
 use super::memory;
 use super::operand::{self, linear_address, mask};
-use super::{stack, string};
+use super::shift::Shift;
+use super::{condition, stack, string, wide};
 use crate::machine::{Event, Reg};
 use crate::vcpu::Vcpu;
 use iced_x86::{Instruction, Mnemonic, OpKind, Register};
@@ -31,12 +32,16 @@ pub(crate) fn execute(v: &mut Vcpu, i: &Instruction) -> Result<Progress, Event> 
     if let Some(walk) = string::Walk::of(i) {
         return string::execute(v, i, walk);
     }
+    if let Some(done) = wide::execute(v, i) {
+        return done.map(|()| Progress::Done);
+    }
     if !has_plain_operands(i) {
         return Ok(Progress::Unknown);
     }
     match i.mnemonic() {
         Mnemonic::Mov | Mnemonic::Movnti | Mnemonic::Movzx => copy(v, i, false)?,
         Mnemonic::Movsx | Mnemonic::Movsxd => copy(v, i, true)?,
+        Mnemonic::Movbe => swap_bytes(v, i)?,
         Mnemonic::Xchg => exchange(v, i)?,
         Mnemonic::Xadd => exchange_and_add(v, i)?,
         Mnemonic::Cmpxchg => compare_and_exchange(v, i)?,
@@ -52,6 +57,10 @@ fn compute(v: &mut Vcpu, i: &Instruction, mnemonic: Mnemonic) -> Result<Progress
         binary(v, i, result, stores)?;
     } else if let Some(result) = unary_operation(mnemonic) {
         unary(v, i, result)?;
+    } else if let Some(kind) = Shift::of(mnemonic) {
+        shift(v, i, kind)?;
+    } else if let Some(holds) = condition::of(v, i) {
+        conditional(v, i, holds)?;
     } else if let Some(result) = bit_operation(mnemonic) {
         bit(v, i, result, mnemonic != Mnemonic::Bt)?;
     } else {
@@ -180,6 +189,40 @@ fn copy(v: &mut Vcpu, i: &Instruction, signed: bool) -> Result<(), Event> {
         value = ((value << unused) as i64 >> unused) as u64;
     }
     target.store(v, to, value & mask(to))
+}
+
+/// MOVBE.
+fn swap_bytes(v: &mut Vcpu, i: &Instruction) -> Result<(), Event> {
+    let size = size(i, 0);
+    let source = Place::of(v, i, 1, size, false)?;
+    let target = Place::of(v, i, 0, size, true)?;
+    let value = source.load(v, size)?.swap_bytes() >> (64 - 8 * u32::from(size));
+    target.store(v, size, value)
+}
+
+/// The count is a byte; a count of 0 changes no flag.
+fn shift(v: &mut Vcpu, i: &Instruction, kind: Shift) -> Result<(), Event> {
+    let size = size(i, 0);
+    let target = Place::of(v, i, 0, size, true)?;
+    let count = Place::of(v, i, 1, 1, false)?.load(v, 1)?;
+    let value = target.load_to_change(v, size)?;
+    let carry = v.engine.reg(Reg::Rflags) & Rflags::CF.bits() != 0;
+    let outcome = kind.apply(value, count, carry, size);
+    target.store(v, size, outcome.value)?;
+    set_flags(v, outcome);
+    Ok(())
+}
+
+/// SETcc, and CMOVcc, which reads its source and writes a 32-bit register whether or not the condition holds.
+fn conditional(v: &mut Vcpu, i: &Instruction, holds: bool) -> Result<(), Event> {
+    let size = size(i, 0);
+    let target = Place::of(v, i, 0, size, true)?;
+    if i.op_count() == 1 {
+        return target.store(v, size, holds.into());
+    }
+    let new = Place::of(v, i, 1, size, false)?.load(v, size)?;
+    let old = target.load(v, size)?;
+    target.store(v, size, if holds { new } else { old })
 }
 
 fn binary(v: &mut Vcpu, i: &Instruction, result: Binary, stores: bool) -> Result<(), Event> {

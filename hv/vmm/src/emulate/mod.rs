@@ -1,6 +1,7 @@
 //! Instructions that we carry out ourselves, where the hardware leaves it to us.
 
 pub(crate) mod access;
+mod condition;
 pub(crate) mod execute;
 pub mod fetch;
 mod flags;
@@ -8,7 +9,9 @@ pub mod length;
 pub(crate) mod memory;
 pub(crate) mod operand;
 mod origin;
+mod shift;
 mod stack;
 pub(crate) mod string;
 #[cfg(test)]
 mod testing;
+mod wide;

@@ -83,6 +83,30 @@ fn each_instruction_does_what_the_manual_says() {
         ), // btr [rbx], eax
         (&[0x0f, 0xba, 0x3b, 0x01], 0, 2, 0, 0, CF), // btc dword [rbx], 1
         (&[0xaa], 0x5a, 0, 0x5a, 0x5a, 0),    // stosb
+        (
+            &[0x0f, 0x38, 0xf0, 0x03],
+            !0,
+            0x1122_3344,
+            0x4433_2211,
+            0x1122_3344,
+            0,
+        ), // movbe eax, [rbx]
+        (
+            &[0x66, 0x0f, 0x38, 0xf1, 0x03],
+            0x1122,
+            0,
+            0x1122,
+            0x2211,
+            0,
+        ), // movbe [rbx], ax
+        (&[0xc0, 0x03, 1], 0, 0x81, 0, 0x03, CF), // rol byte [rbx], 1
+        (&[0xd1, 0x23], 0, 0x8000_0000, 0, 0, CF | ZF), // shl dword [rbx], 1
+        (&[0xd3, 0x2b], 0, 0xff00_0000, 0, 0x1fe, 0), // shr dword [rbx], cl (0x77)
+        (&[0xc1, 0x3b, 0x20], 0, 5, 0, 5, 0), // sar dword [rbx], 32
+        (&[0x0f, 0x94, 0x03], 0, !0, 0, !0 << 8, 0), // sete [rbx]
+        (&[0x0f, 0x95, 0x03], 0, 0, 0, 1, 0), // setne [rbx]
+        (&[0x0f, 0x44, 0x03], !0, 7, 0xffff_ffff, 7, 0), // cmove eax, [rbx]
+        (&[0x48, 0x0f, 0x45, 0x03], 1, 7, 7, 7, 0), // cmovne rax, [rbx]
     ];
     for &(code, rax, memory, rax_after, memory_after, flags_after) in ROWS {
         let mut f =
@@ -225,15 +249,14 @@ fn limits_are_checked_outside_64_bit_mode() {
 
 #[test]
 fn what_is_not_carried_out_changes_nothing() {
-    // movaps, mov ds, fld, cmpxchg16b, call [mem], movsd xmm, rol, insb
+    // addps, mov ds, fld, call [mem], movq mm, jz, insb
     for code in [
-        &[0x0f, 0x28, 0x03][..],
+        &[0x0f, 0x58, 0x03][..],
         &[0x8e, 0x1b],
         &[0xdd, 0x03],
-        &[0x48, 0x0f, 0xc7, 0x0b],
         &[0xff, 0x13],
-        &[0xf2, 0x0f, 0x10, 0x03],
-        &[0xc0, 0x03, 1],
+        &[0x0f, 0x6f, 0x03],
+        &[0x74, 0x03],
         &[0x6c],
     ] {
         let mut f = Fixture::with_code(code).with(&[(Rbx, DATA), (R9, 9)]);

@@ -89,11 +89,11 @@ fn an_exception_of_the_last_instruction_in_ram_is_the_guests() {
 
 #[test]
 fn an_instruction_that_is_not_emulated_is_named_by_its_bytes() {
-    let mut f = Fixture::with_code(&[0x0f, 0x28, 0x03]).with(&[(Rbx, NOWHERE)]);
+    let mut f = Fixture::with_code(&[0x0f, 0x58, 0x03]).with(&[(Rbx, NOWHERE)]);
     let why = why(f.decide(&exit(NOWHERE)));
     assert!(
         why.starts_with(
-            "access to 0x80000000 by an instruction that is not emulated, rip 0x1000 bytes 0f 28 03"
+            "access to 0x80000000 by an instruction that is not emulated, rip 0x1000 bytes 0f 58 03"
         ),
         "{why}"
     );
