@@ -100,6 +100,8 @@ impl Vcpu {
         }
         engine.set_exception_intercepts(exception::INTERCEPTED);
         let lapic = Lapic::new(number, &guest.interrupts);
+        let mut msrs = Msrs::default();
+        msrs.set_memory_types(host.machine.capabilities().physical_address_bits);
         let activity = match number {
             0 => Activity::Active,
             _ => Activity::WaitForSipi,
@@ -119,7 +121,7 @@ impl Vcpu {
             expires: u64::MAX,
             alarm: None,
             lapic: Watched::new(lapic),
-            msrs: Msrs::default(),
+            msrs,
             translated: None,
             accesses: Accesses::default(),
             leaves: Leaves::default(),
