@@ -80,6 +80,15 @@ numbers! {
     EXTINT = 7, "ExtINT (LVT only).";
 }
 
+impl DeliveryMode {
+    /// It is an interrupt, which has the vector that the message or entry says.
+    #[inline]
+    #[must_use]
+    pub const fn has_vector(self) -> bool {
+        matches!(self, Self::FIXED | Self::LOWEST_PRIORITY)
+    }
+}
+
 bitflags! {
     /// The bits of an LVT entry (32 bits), but for the vector (7:0) and the delivery mode (10:8).
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

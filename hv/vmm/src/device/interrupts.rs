@@ -8,7 +8,7 @@ use super::ioapic::IoApic;
 use super::pic::Pics;
 use super::processors::Processors;
 use alloc::sync::Arc;
-use core::sync::atomic::AtomicBool;
+use core::sync::atomic::AtomicU32;
 use core::sync::atomic::Ordering::{AcqRel, Acquire};
 pub use registers::{IoApicWindow, PicPorts};
 use spin::Mutex;
@@ -25,8 +25,9 @@ const PIT_PIN: u8 = 2;
 pub struct Interrupts {
     /// The virtual CPUs.
     pub processors: Processors,
-    /// What the 8259s' INTR is: [`Controllers`] says so, and this can be read without its lock.
-    intr: AtomicBool,
+    /// How often the 8259s' INTR has changed: it is up if that is odd. [`Controllers`] says so, and this can be read
+    /// without its lock.
+    intr: AtomicU32,
     controllers: Mutex<Controllers>,
 }
 
@@ -50,7 +51,7 @@ impl Interrupts {
         };
         Self {
             processors,
-            intr: AtomicBool::new(false),
+            intr: AtomicU32::new(0),
             controllers: Mutex::new(controllers),
         }
     }
@@ -66,7 +67,13 @@ impl Interrupts {
     #[inline]
     #[must_use]
     pub fn intr(&self) -> bool {
-        self.intr.load(Acquire)
+        self.intr.load(Acquire) & 1 != 0
+    }
+
+    /// Counts how often INTR has risen.
+    #[must_use]
+    pub fn intr_rises(&self) -> u32 {
+        self.intr.load(Acquire).wrapping_add(1) >> 1
     }
 
     /// The virtual CPU takes the interrupt that INTR asks for: INTA, which gives the vector. If the request went away
@@ -96,8 +103,8 @@ impl Interrupts {
     /// Shows the state of INTR. The lock is held, so that the last to change it is the last to show it.
     fn drive_intr(&self, pics: &Pics) {
         let intr = pics.intr();
-        if self.intr.load(Acquire) != intr {
-            self.intr.swap(intr, AcqRel);
+        if self.intr() != intr {
+            self.intr.fetch_add(1, AcqRel);
             if intr {
                 self.processors.wake(0);
             }

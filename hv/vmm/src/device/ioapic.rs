@@ -47,11 +47,7 @@ impl Entry {
 
     /// It is level triggered: NMI, INIT and the like never are, whatever the entry says.
     fn is_level(self) -> bool {
-        let fixed = matches!(
-            self.mode(),
-            DeliveryMode::FIXED | DeliveryMode::LOWEST_PRIORITY
-        );
-        self.low & Self::LEVEL != 0 && fixed
+        self.low & Self::LEVEL != 0 && self.mode().has_vector()
     }
 
     fn is_masked(self) -> bool {
@@ -62,13 +58,7 @@ impl Entry {
     /// wired to no pin, and for reserved modes.
     fn message(self) -> Option<Message> {
         let mode = self.mode();
-        let sent = matches!(
-            mode,
-            DeliveryMode::FIXED
-                | DeliveryMode::LOWEST_PRIORITY
-                | DeliveryMode::NMI
-                | DeliveryMode::INIT
-        );
+        let sent = mode.has_vector() || matches!(mode, DeliveryMode::NMI | DeliveryMode::INIT);
         let to = (self.high >> 24) as u8;
         let destination = match self.low & Self::LOGICAL {
             0 if to == BROADCAST_XAPIC => Destination::All,

@@ -1,15 +1,17 @@
 //! The local APIC of one virtual CPU, seen through the xAPIC page or the x2APIC MSRs
 //! (SDM 3A "Advanced Programmable Interrupt Controller (APIC)").
 
+mod command;
+mod lint;
 mod registers;
 mod timer;
 mod vectors;
 
 use super::interrupts::Interrupts;
-use super::processors::{Address, Destination, Message};
+use super::processors::Address;
 use alloc::sync::Arc;
 pub use registers::{AccessError, PAGE};
-use spec::apic::{BROADCAST_X2APIC, BROADCAST_XAPIC, DeliveryMode, Icr, Lvt, Svr};
+use spec::apic::{DeliveryMode, Lvt, Svr};
 use timer::Timer;
 use vectors::Vectors;
 
@@ -45,6 +47,8 @@ pub struct Lapic {
     /// A startup IPI came, with this vector.
     startup: Option<u8>,
     nmi: bool,
+    /// How often LINT0 had risen when it was last looked at.
+    lint0_rises: u32,
 }
 
 /// What INIT resets.
@@ -57,15 +61,13 @@ struct State {
     error_status: u32,
     errors: u32,
     command: u64,
-    /// LVT entries other than the timer's: CMCI, thermal, performance, LINT0, LINT1, error.
-    local_vectors: [u32; 6],
+    /// LVT entries other than the timer's: thermal, performance, LINT0, LINT1, error.
+    local_vectors: [u32; 5],
     timer: Timer,
     requests: Vectors,
     in_service: Vectors,
     /// Those that are level triggered: the TMR.
     levels: Vectors,
-    /// LINT0, when it was last looked at.
-    lint0: bool,
 }
 
 impl Default for State {
@@ -78,12 +80,11 @@ impl Default for State {
             error_status: 0,
             errors: 0,
             command: 0,
-            local_vectors: [MASKED; 6],
+            local_vectors: [MASKED; 5],
             timer: Timer::default(),
             requests: Vectors::default(),
             in_service: Vectors::default(),
             levels: Vectors::default(),
-            lint0: false,
         }
     }
 }
@@ -98,9 +99,9 @@ mod error {
 /// The lowest vector of an interrupt; those below are the exceptions' alone.
 const LOWEST_VECTOR: u8 = 16;
 /// Where LINT0's entry is in [`State::local_vectors`]; LINT1's is the next.
-const LINT0_ENTRY: usize = 3;
+const LINT0_ENTRY: usize = 2;
 /// Where the error entry is.
-const ERROR_ENTRY: usize = 5;
+const ERROR_ENTRY: usize = 4;
 const MASKED: u32 = Lvt::MASKED.bits();
 const SOFTWARE_ENABLE: u32 = Svr::ENABLE.bits();
 
@@ -116,6 +117,7 @@ impl Lapic {
             init: false,
             startup: None,
             nmi: false,
+            lint0_rises: interrupts.intr_rises(),
         };
         lapic.publish();
         lapic
@@ -125,6 +127,7 @@ impl Lapic {
     /// IPI").
     pub fn reset(&mut self) {
         self.registers = State::default();
+        self.nmi = false;
         self.set_logical_x2apic_id();
         self.publish();
     }
@@ -135,6 +138,7 @@ impl Lapic {
         self.registers.spurious |= SOFTWARE_ENABLE;
         self.registers.local_vectors[LINT0_ENTRY] = u32::from(DeliveryMode::EXTINT.0) << 8;
         self.registers.local_vectors[LINT0_ENTRY + 1] = u32::from(DeliveryMode::NMI.0) << 8;
+        self.publish();
     }
 
     /// Tells the other APICs what this one answers to.
@@ -144,6 +148,7 @@ impl Lapic {
             x2apic: self.is_x2apic(),
             cluster: self.registers.destination_format >> 28 != 0xf,
             enabled: self.base & base::ENABLE != 0,
+            accepts: self.registers.spurious & SOFTWARE_ENABLE != 0,
             priority: self.registers.task_priority >> 4,
         };
         let processors = &self.interrupts.processors;
@@ -171,27 +176,6 @@ impl Lapic {
         self.look_at_lint0();
     }
 
-    /// The 8259's output on a pin that is not set up for it: a rising edge is an interrupt or an NMI of its own.
-    fn look_at_lint0(&mut self) {
-        let high = self.id == 0 && self.interrupts.intr();
-        let risen = high && !core::mem::replace(&mut self.registers.lint0, high);
-        let entry = self.registers.local_vectors[LINT0_ENTRY];
-        if risen && entry & MASKED == 0 {
-            match delivery_mode(entry) {
-                DeliveryMode::FIXED => self.request(entry as u8),
-                DeliveryMode::NMI => self.nmi = true,
-                _ => {}
-            }
-        }
-    }
-
-    /// Whether the processor takes interrupts straight from the 8259: its APIC is disabled, or lets them through.
-    fn is_open(&self) -> bool {
-        let entry = self.registers.local_vectors[LINT0_ENTRY];
-        self.base & base::ENABLE == 0
-            || entry & MASKED == 0 && delivery_mode(entry) == DeliveryMode::EXTINT
-    }
-
     /// Takes the INIT that was asked for, if one was.
     pub fn take_init(&mut self) -> bool {
         core::mem::take(&mut self.init)
@@ -215,8 +199,8 @@ impl Lapic {
         self.base
     }
 
-    /// Writes IA32_APIC_BASE. Refused: reserved bits, another address, and the transitions that
-    /// SDM 3A "x2APIC State Transitions" calls invalid.
+    /// Writes IA32_APIC_BASE. Refused: reserved bits below the address, and the transitions that SDM 3A "x2APIC State
+    /// Transitions" calls invalid.
     pub fn set_base(&mut self, value: u64) -> Result<(), AccessError> {
         let known = base::BSP | base::X2APIC | base::ENABLE;
         let state = |v: u64| (v & base::ENABLE != 0, v & base::X2APIC != 0);
@@ -224,7 +208,7 @@ impl Lapic {
             (_, (false, true)) | ((true, true), (true, false)) | ((false, false), (true, true)) => {
                 false
             }
-            _ => value & !known == base::ADDRESS,
+            _ => value & !known & (PAGE - 1) == 0,
         };
         if !legal {
             return Err(AccessError);
@@ -244,10 +228,11 @@ impl Lapic {
         self.base & (base::ENABLE | base::X2APIC) == base::ENABLE | base::X2APIC
     }
 
-    /// It is enabled and its page is at [`base::ADDRESS`].
+    /// The address of its page, if it is enabled and in xAPIC mode.
     #[must_use]
-    pub fn is_xapic(&self) -> bool {
-        self.base & (base::ENABLE | base::X2APIC) == base::ENABLE
+    pub fn page(&self) -> Option<u64> {
+        let is_xapic = self.base & (base::ENABLE | base::X2APIC) == base::ENABLE;
+        is_xapic.then_some(self.base & !(PAGE - 1))
     }
 
     /// The TSC at which the timer next fires.
@@ -363,72 +348,13 @@ impl Lapic {
             registers.in_service.clear(vector);
             if registers.levels.has(vector) {
                 self.interrupts.end_of_interrupt(vector);
+                self.end_lint0(vector);
                 follows = true;
             }
         }
         follows
     }
-
-    /// Sends what ICR says. The sender looks at the vector, whoever the IPI is for.
-    fn send(&mut self) {
-        let command = Icr(self.registers.command);
-        let (mode, vector) = (command.delivery_mode(), command.vector());
-        let has_vector = matches!(mode, DeliveryMode::FIXED | DeliveryMode::LOWEST_PRIORITY);
-        if has_vector && vector < LOWEST_VECTOR {
-            self.detect(error::SEND_ILLEGAL_VECTOR);
-            return;
-        }
-        // INIT level de-assert does nothing on processors of today.
-        if mode == DeliveryMode::INIT && command.level() && !command.assert() {
-            return;
-        }
-        let processors = &self.interrupts.processors;
-        let message = Message {
-            destination: self.destination(command),
-            mode,
-            vector,
-            level: false,
-        };
-        match command.shorthand() {
-            // Straight to where the letter box would be emptied.
-            SELF if has_vector => self.request(vector),
-            SELF => processors.post(self.id as usize, message),
-            ALL_BUT_SELF => (0..processors.count())
-                .filter(|&index| index != self.id as usize)
-                .for_each(|index| processors.post(index, message)),
-            _ => {
-                processors.send(message);
-            }
-        }
-    }
-
-    /// SDM 3A "Determining IPI Destination".
-    fn destination(&self, command: Icr) -> Destination {
-        let to = command.destination();
-        match (self.is_x2apic(), command.logical()) {
-            _ if command.shorthand() == ALL => Destination::All,
-            (true, _) if to == BROADCAST_X2APIC => Destination::All,
-            (true, true) => Destination::Cluster(to),
-            (true, false) => Destination::Physical(to),
-            (false, true) => Destination::Logical((to >> 24) as u8),
-            (false, false) if (to >> 24) as u8 == BROADCAST_XAPIC => Destination::All,
-            (false, false) => Destination::Physical(to >> 24),
-        }
-    }
-
-    /// Sends what is written to SELF IPI, which is sent and received here.
-    fn send_to_self(&mut self, vector: u8) {
-        if vector < LOWEST_VECTOR {
-            self.detect(error::SEND_ILLEGAL_VECTOR);
-        }
-        self.request(vector);
-    }
 }
-
-/// Destination shorthands of the ICR.
-const SELF: u8 = 1;
-const ALL: u8 = 2;
-const ALL_BUT_SELF: u8 = 3;
 
 fn delivery_mode(entry: u32) -> DeliveryMode {
     DeliveryMode((entry >> 8 & 7) as u8)

@@ -18,6 +18,8 @@ pub enum Destination {
     Cluster(u32),
     /// All, the sender too.
     All,
+    /// All but the sender, which has this ID.
+    Others(u32),
 }
 
 /// A message on the APICs' bus.
@@ -44,6 +46,8 @@ pub struct Address {
     pub cluster: bool,
     /// It is enabled by IA32_APIC_BASE.
     pub enabled: bool,
+    /// It is enabled by software too: else it accepts no interrupts, but NMI, INIT and startup IPIs.
+    pub accepts: bool,
     /// The class of its processor's priority, for lowest-priority delivery.
     pub priority: u8,
 }
@@ -202,9 +206,9 @@ impl Processors {
         }
     }
 
-    /// Delivers a message to all that it is for. False if there is nobody.
+    /// Delivers a message to all that it is for. False if nobody accepts it.
     pub fn send(&self, message: Message) -> bool {
-        let matching = |index: &usize| self.is_for(message.destination, *index);
+        let matching = |index: &usize| self.is_for(message, *index);
         let all = (0..self.list.len()).filter(matching);
         if message.mode == DeliveryMode::LOWEST_PRIORITY {
             let chosen = all.min_by_key(|&index| self.address(index).priority);
@@ -255,13 +259,14 @@ impl Processors {
         Address::unpack(self.list[index].address.load(Relaxed))
     }
 
-    fn is_for(&self, destination: Destination, index: usize) -> bool {
+    fn is_for(&self, message: Message, index: usize) -> bool {
         let address = self.address(index);
-        if !address.enabled {
+        if !address.enabled || message.mode.has_vector() && !address.accepts {
             return false;
         }
-        match destination {
+        match message.destination {
             Destination::All => true,
+            Destination::Others(id) => id as usize != index,
             Destination::Physical(id) => id as usize == index,
             Destination::Logical(to) => address.answers_to(to),
             Destination::Cluster(to) => address.answers_to_cluster(to),
@@ -285,6 +290,7 @@ impl Address {
             | u64::from(self.x2apic) << 40
             | u64::from(self.cluster) << 41
             | u64::from(self.enabled) << 42
+            | u64::from(self.accepts) << 43
     }
 
     fn unpack(word: u64) -> Self {
@@ -294,6 +300,7 @@ impl Address {
             x2apic: word >> 40 & 1 != 0,
             cluster: word >> 41 & 1 != 0,
             enabled: word >> 42 & 1 != 0,
+            accepts: word >> 43 & 1 != 0,
         }
     }
 

@@ -1,7 +1,6 @@
 //! The guest's memory as an instruction sees it: RAM, the local APIC's page, and nothing.
 
 use super::fetch;
-use crate::device::lapic::base::ADDRESS as APIC_PAGE;
 use crate::machine::Event;
 use crate::memory::linear::Access;
 use crate::vcpu::Vcpu;
@@ -136,7 +135,7 @@ pub(super) fn write_physical(v: &mut Vcpu, at: L1Gpa, size: u8, value: u64) {
 /// part of the register, other writes are ignored, and the bytes between registers read zero.
 fn apic_register(v: &Vcpu, at: L1Gpa) -> Option<u16> {
     const NOTHING: u16 = Register::RRD.0 >> 4;
-    let inside = v.lapic.is_xapic() && at.align_down(PAGE_SIZE).0 == APIC_PAGE;
+    let inside = v.lapic.page() == Some(at.align_down(PAGE_SIZE).0);
     let offset = at.offset_in(PAGE_SIZE);
     inside.then_some(if offset % 16 < 4 {
         (offset / 16) as u16

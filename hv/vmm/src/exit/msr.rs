@@ -5,10 +5,12 @@ mod model;
 
 use super::table::Verdict;
 use super::{Exit, cpuid};
+use crate::device::lapic::{PAGE, base};
 use crate::machine::{Gpr, Reg};
 use crate::msrs::{FAST_STRINGS, FIXED_RANGES, MISC_ENABLE_FIXED, VARIABLE_RANGES};
 use crate::pvclock;
 use crate::vcpu::Vcpu;
+use spec::addr::L1Gpa;
 use spec::apic::Register;
 use spec::control_registers::Cr0;
 use spec::msr::{Efer, Msr};
@@ -109,7 +111,7 @@ fn get(v: &mut Vcpu, msr: Msr) -> Result<u64, Refused> {
 fn set(v: &mut Vcpu, msr: Msr, value: u64) -> Result<(), Refused> {
     match msr {
         Msr::IA32_EFER => return set_efer(v, value),
-        Msr::IA32_APIC_BASE => return v.lapic.set_base(value).map_err(|_| Refused),
+        Msr::IA32_APIC_BASE => return set_apic_base(v, value),
         Msr::IA32_TSC_DEADLINE => set_tsc_deadline(v, value),
         Msr::IA32_TIME_STAMP_COUNTER => set_tsc(v, value),
         Msr::IA32_PAT => store_if(is_pat(value), || v.engine.set_reg(Reg::Pat, value))?,
@@ -186,6 +188,17 @@ fn fixed_range(msr: Msr) -> Option<usize> {
     FIXED_RANGES.iter().position(|&fixed| fixed == msr)
 }
 
+/// SDM 3A "Relocating the Local APIC Registers". The page cannot go to where RAM is: that is mapped, and would be seen.
+fn set_apic_base(v: &mut Vcpu, value: u64) -> Result<(), Refused> {
+    let has_page = value & (base::ENABLE | base::X2APIC) == base::ENABLE;
+    let is_ram = v.guest.ram.hpa(L1Gpa(value).align_down(PAGE), PAGE).is_ok();
+    let is_wide = value >> v.host.machine.capabilities().physical_address_bits != 0;
+    if is_wide || has_page && is_ram {
+        return Err(Refused);
+    }
+    v.lapic.set_base(value).map_err(|_| Refused)
+}
+
 /// In the guest's TSC, which is ours plus the offset. 0 is none.
 fn tsc_deadline(v: &Vcpu) -> u64 {
     match v.lapic.tsc_deadline() {
@@ -219,6 +232,7 @@ fn x2apic_write(v: &mut Vcpu, msr: Msr, value: u64) -> Result<(), Refused> {
     }
     const END_OF_INTERRUPT: u16 = Register::EOI.0 >> 4;
     const INITIAL_COUNT: u16 = Register::INITIAL_COUNT.0 >> 4;
+    const DIVIDE: u16 = Register::DIVIDE_CONFIGURATION.0 >> 4;
     let register = (msr.0 - FIRST_X2APIC) as u16;
     if register == END_OF_INTERRUPT && value == 0 {
         if v.lapic.quietly().end_of_interrupt() {
@@ -226,9 +240,9 @@ fn x2apic_write(v: &mut Vcpu, msr: Msr, value: u64) -> Result<(), Refused> {
         }
         return Ok(());
     }
-    // Of all registers only this one looks at the clock.
+    // Of all registers only these look at the clock.
     let now = match register {
-        INITIAL_COUNT => v.host.machine.now(),
+        INITIAL_COUNT | DIVIDE => v.host.machine.now(),
         _ => 0,
     };
     v.lapic.write_msr(register, value, now).map_err(|_| Refused)

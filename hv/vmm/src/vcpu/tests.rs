@@ -105,6 +105,7 @@ fn who_sends_wakes_the_other_cpu_once() {
     let (first, mut second) = pair();
     let processors = &first.v.guest.interrupts.processors;
     processors.set_home(1, 3);
+    second.v.lapic.write_page(0x0f, 0x1ff, 0);
     send(&first, DeliveryMode::FIXED, 0x40);
     send(&first, DeliveryMode::FIXED, 0x41);
     assert_eq!(*first.machine.woken.lock(), [3]);

@@ -26,6 +26,7 @@ impl Pc {
         let processors = Processors::new(FakeMachine::leak(), 1);
         let address = Address {
             enabled: true,
+            accepts: true,
             ..Address::default()
         };
         processors.set_address(0, address);

@@ -24,6 +24,7 @@ impl Pc {
             let address = Address {
                 logical: 1 << (24 + index),
                 enabled: true,
+                accepts: true,
                 ..Address::default()
             };
             processors.set_address(index, address);
@@ -231,6 +232,7 @@ fn lowest_priority_reaches_one() {
     let address = Address {
         logical: 1 << 24,
         enabled: true,
+        accepts: true,
         priority: 9,
         ..Address::default()
     };

@@ -29,22 +29,27 @@ const IN_SERVICE: u16 = number(Register::ISR);
 const TRIGGER_MODE: u16 = number(Register::TMR);
 const REQUESTS: u16 = number(Register::IRR);
 const ERROR_STATUS: u16 = number(Register::ESR);
-const LVT_CMCI: u16 = number(Register::LVT_CMCI);
 const COMMAND: u16 = number(Register::ICR);
 const COMMAND_HIGH: u16 = number(Register::ICR_HIGH);
 const LVT_TIMER: u16 = number(Register::LVT_TIMER);
 const LVT_THERMAL: u16 = number(Register::LVT_THERMAL);
+const LVT_LINT0: u16 = number(Register::LVT_LINT0);
+const LVT_LINT1: u16 = number(Register::LVT_LINT1);
 const LVT_ERROR: u16 = number(Register::LVT_ERROR);
 const INITIAL_COUNT: u16 = number(Register::INITIAL_COUNT);
 const CURRENT_COUNT: u16 = number(Register::CURRENT_COUNT);
 const DIVIDE: u16 = number(Register::DIVIDE_CONFIGURATION);
 const SELF_IPI: u16 = number(Register::SELF_IPI);
 
-/// Version 0x14, seven LVT entries, no suppression of EOI broadcasts.
-const VERSION_VALUE: u32 = 6 << 16 | 0x14;
-/// What an LVT entry other than the timer's and the error's takes: vector, delivery mode, polarity,
-/// trigger, mask.
-const LVT_BITS: u32 = 0x0001_a7ff;
+/// Version 0x14, six LVT entries (none for CMCI, as IA32_MCG_CAP has none), no suppression of EOI broadcasts.
+const VERSION_VALUE: u32 = 5 << 16 | 0x14;
+/// What an LVT entry other than those below takes: vector, delivery mode, mask.
+const LVT_BITS: u32 = 0x0001_07ff;
+/// A pin has a polarity and a trigger mode too.
+const LVT_LINT_BITS: u32 = LVT_BITS | 0xa000;
+/// Delivery status, and a pin's Remote IRR: read only, and so no error to write.
+const LVT_READ_ONLY: u32 = 1 << 12;
+const LVT_LINT_READ_ONLY: u32 = LVT_READ_ONLY | 1 << 14;
 /// An error has a vector and a mask, and is always a fixed interrupt.
 const LVT_ERROR_BITS: u32 = 0x0001_00ff;
 const LVT_TIMER_BITS: u32 = 0x0007_00ff;
@@ -139,7 +144,9 @@ impl Lapic {
             }
             SELF_IPI if value > 0xff => return Err(AccessError),
             SELF_IPI => self.send_to_self(value as u8),
-            _ if value & !writable_bits(register) != 0 => return Err(AccessError),
+            _ if value & !(writable_bits(register) | read_only_bits(register)) != 0 => {
+                return Err(AccessError);
+            }
             _ => return self.write(register, value, now),
         }
         Ok(())
@@ -170,12 +177,10 @@ impl Lapic {
             COMMAND if self.is_x2apic() => return Ok(self.registers.command),
             COMMAND => self.registers.command as u32,
             LVT_TIMER => self.registers.timer.vector_entry,
-            LVT_CMCI | LVT_THERMAL..=LVT_ERROR => {
-                self.registers.local_vectors[local_vector(register)]
-            }
+            LVT_THERMAL..=LVT_ERROR => self.registers.local_vectors[local_vector(register)],
             INITIAL_COUNT => self.registers.timer.initial_count(),
             CURRENT_COUNT => self.registers.timer.current_count(now),
-            DIVIDE => self.registers.timer.divide,
+            DIVIDE => self.registers.timer.divide(),
             _ => return Err(AccessError),
         };
         Ok(value.into())
@@ -190,11 +195,12 @@ impl Lapic {
                 .registers
                 .timer
                 .set_vector_entry(value | self.forced_mask()),
-            LVT_CMCI | LVT_THERMAL..=LVT_ERROR => {
+            LVT_LINT0 => self.set_lint0(value | self.forced_mask()),
+            LVT_THERMAL..=LVT_ERROR => {
                 self.registers.local_vectors[local_vector(register)] = value | self.forced_mask();
             }
             INITIAL_COUNT => self.registers.timer.set_initial_count(value, now),
-            DIVIDE => self.registers.timer.divide = value,
+            DIVIDE => self.registers.timer.set_divide(value, now),
             _ => return Err(AccessError),
         }
         Ok(())
@@ -216,14 +222,19 @@ impl Lapic {
         for entry in &mut self.registers.local_vectors {
             *entry |= mask;
         }
+        self.publish();
     }
 }
 
 fn local_vector(register: u16) -> usize {
-    if register == LVT_CMCI {
-        0
-    } else {
-        usize::from(register - LVT_THERMAL) + 1
+    usize::from(register - LVT_THERMAL)
+}
+
+fn read_only_bits(register: u16) -> u32 {
+    match register {
+        LVT_LINT0 | LVT_LINT1 => LVT_LINT_READ_ONLY,
+        LVT_TIMER..=LVT_ERROR => LVT_READ_ONLY,
+        _ => 0,
     }
 }
 
@@ -233,9 +244,13 @@ fn writable_bits(register: u16) -> u32 {
         SPURIOUS => SPURIOUS_BITS,
         LVT_TIMER => LVT_TIMER_BITS,
         LVT_ERROR => LVT_ERROR_BITS,
-        LVT_CMCI | LVT_THERMAL..=LVT_ERROR => LVT_BITS,
+        LVT_LINT0 | LVT_LINT1 => LVT_LINT_BITS,
+        LVT_THERMAL..=LVT_ERROR => LVT_BITS,
         INITIAL_COUNT => u32::MAX,
         DIVIDE => 0b1011,
         _ => 0,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,7 +22,7 @@ fn alone() -> Lapic {
     Lapic::new(0, &Arc::new(Interrupts::new(processors)))
 }
 
-fn enabled() -> Lapic {
+pub(super) fn enabled() -> Lapic {
     let mut lapic = alone();
     lapic.write_page(SVR, 0x1ff, 0);
     lapic
@@ -151,7 +151,10 @@ fn messages_find_their_processors() {
         let processors = crate::device::processors::Processors::new(machine, 4);
         let interrupts = Arc::new(Interrupts::new(processors));
         let mut apics: std::vec::Vec<_> = (0..4).map(|id| Lapic::new(id, &interrupts)).collect();
-        apics.iter_mut().for_each(set_up);
+        for apic in &mut apics {
+            apic.write_page(SVR, 0x1ff, 0);
+            set_up(apic);
+        }
         apics
     };
     let flat = |lapic: &mut Lapic| lapic.write_page(LDR, 1 << (24 + lapic.id), 0);
@@ -160,12 +163,25 @@ fn messages_find_their_processors() {
         lapic.write_page(LDR, (lapic.id / 2) << 28 | 1 << (24 + lapic.id % 2), 0);
     };
     let x2apic = |lapic: &mut Lapic| lapic.set_base(X2APIC).unwrap();
-    let rows: [(fn(&mut Lapic), u64, &[u32]); 12] = [
+    let disabled = |lapic: &mut Lapic| {
+        if lapic.id == 2 {
+            lapic.write_page(SVR, 0xff, 0);
+        } else if lapic.id == 3 {
+            lapic.set_base(base::ADDRESS).unwrap();
+        }
+    };
+    type Row = (fn(&mut Lapic), u64, &'static [u32]);
+    let rows: [Row; 17] = [
         (flat, 0x0a00_0000_0000_0861, &[1, 3]),
         (flat, 0xff00_0000_0000_0861, &[0, 1, 2, 3]),
         (flat, 0x0200_0000_0000_0061, &[2]),
         (flat, 0x0300_0000_0000_0961, &[0]), // lowest priority: one of them
         (flat, 0x0000_0000_000c_4500, &[1, 2, 3]), // INIT
+        (flat, 0x0000_0000_000c_4161, &[1]), // lowest priority of the others
+        (disabled, 0x0000_0000_000c_4061, &[1]),
+        (disabled, 0xff00_0000_0000_0061, &[0, 1]),
+        (disabled, 0x0200_0000_0000_0061, &[]),
+        (disabled, 0x0000_0000_000c_4400, &[1, 2]), // NMI
         (cluster, 0x1300_0000_0000_0861, &[2, 3]),
         (cluster, 0x0200_0000_0000_0861, &[1]),
         (cluster, 0xff00_0000_0000_0861, &[0, 1, 2, 3]),
@@ -190,7 +206,7 @@ fn messages_find_their_processors() {
 }
 
 /// The errors since the last time.
-fn errors(lapic: &mut Lapic) -> u32 {
+pub(super) fn errors(lapic: &mut Lapic) -> u32 {
     lapic.write_page(ESR, 0, 0);
     lapic.read_page(ESR, 0)
 }
@@ -215,20 +231,6 @@ fn an_ipi_with_an_illegal_vector_is_not_sent() {
     lapic.write_msr(ESR, 0, 0).unwrap();
     let both = SEND_ILLEGAL_VECTOR | RECEIVE_ILLEGAL_VECTOR;
     assert_eq!(lapic.read_msr(ESR, 0), Ok(both.into()), "by SELF IPI");
-}
-
-/// SDM 3A "Local APIC Register Address Map" and "Error Handling".
-#[test]
-fn reserved_registers_are_errors_and_read_only_ones_are_none() {
-    for register in 0..0x100 {
-        let reserved = matches!(register, 0 | 1 | 4..=7 | 0x29..=0x2e | 0x3a..=0x3d | 0x3f..);
-        let want = if reserved { ILLEGAL_REGISTER } else { 0 };
-        let mut lapic = enabled();
-        lapic.read_page(register, 0);
-        assert_eq!(errors(&mut lapic), want, "read of {register:#x}");
-        lapic.write_page(register, 0x30, 0);
-        assert_eq!(errors(&mut lapic), want, "write of {register:#x}");
-    }
 }
 
 #[test]
@@ -284,7 +286,8 @@ fn base_follows_the_state_diagram() {
         (X, OFF, true),
         (X, OFF | base::X2APIC, false),
         (X, X | 1, false),
-        (X, X + 0x1000, false),
+        (X, X + 0x1000, true),
+        (X, X | 1 << 9, false),
     ] {
         let mut lapic = alone();
         lapic.base = from;
@@ -303,19 +306,26 @@ fn software_disable_masks_the_lvt_and_drops_requests() {
 }
 
 #[test]
-fn x2apic_msrs_refuse_what_the_page_ignores() {
-    let mut lapic = enabled();
+fn the_page_is_where_the_base_says() {
+    let mut lapic = alone();
+    assert_eq!(lapic.page(), Some(base::ADDRESS));
+    lapic.set_base(0x4200_0000 | base::ENABLE).unwrap();
+    assert_eq!(lapic.page(), Some(0x4200_0000));
     lapic
-        .set_base(base::ADDRESS | base::ENABLE | base::X2APIC)
+        .set_base(0x4200_0000 | base::ENABLE | base::X2APIC)
         .unwrap();
-    assert_eq!(lapic.write_msr(EOI, 1, 0), Err(AccessError));
-    assert_eq!(lapic.write_msr(SVR, 1 << 12, 0), Err(AccessError));
-    assert_eq!(lapic.write_msr(0x3f, 0x77, 0), Ok(()));
-    assert_eq!(lapic.pending_interrupt(), Some(Pending::Vector(0x77)));
-    assert_eq!(
-        (lapic.read_msr(0x31, 0), lapic.read_msr(0x0e, 0)),
-        (Err(AccessError), Err(AccessError))
-    );
+    assert_eq!(lapic.page(), None);
+    lapic.set_base(base::ADDRESS).unwrap();
+    assert_eq!(lapic.page(), None);
+}
+
+#[test]
+fn init_forgets_the_nmi_that_waited() {
+    let mut lapic = enabled();
+    lapic.write_page(ICR, 0x4_0400, 0);
+    lapic.receive();
+    lapic.reset();
+    assert!(!lapic.has_nmi());
 }
 
 proptest! {

@@ -12,7 +12,7 @@ pub(super) struct Timer {
     /// The timer's LVT entry.
     pub(super) vector_entry: u32,
     /// The divide configuration register.
-    pub(super) divide: u32,
+    divide: u32,
     initial_count: u32,
     deadline: Option<u64>,
 }
@@ -32,6 +32,20 @@ impl Timer {
     #[inline]
     pub(super) fn deadline(&self) -> Option<u64> {
         self.deadline
+    }
+
+    pub(super) fn divide(&self) -> u32 {
+        self.divide
+    }
+
+    /// The count that is left stays, and goes on at the new rate.
+    pub(super) fn set_divide(&mut self, divide: u32, now: u64) {
+        let before = u64::from(divide_ratio(core::mem::replace(&mut self.divide, divide)));
+        if self.vector_entry & MODE != TSC_DEADLINE {
+            let left = |deadline: u64| deadline.saturating_sub(now).div_ceil(before);
+            let scaled = |deadline| left(deadline) * u64::from(divide_ratio(divide));
+            self.deadline = self.deadline.map(|at| now.saturating_add(scaled(at)));
+        }
     }
 
     fn period(&self) -> u64 {
@@ -60,12 +74,14 @@ impl Timer {
         self.deadline = (count != 0).then(|| now.saturating_add(self.period()));
     }
 
+    /// It is 0 when the timer fires, and not before.
     pub(super) fn current_count(&self, now: u64) -> u32 {
         match self.deadline {
-            Some(deadline) if self.vector_entry & MODE != TSC_DEADLINE => {
-                (deadline.saturating_sub(now) / u64::from(divide_ratio(self.divide)))
-                    .min(u64::from(self.initial_count)) as u32
-            }
+            Some(deadline) if self.vector_entry & MODE != TSC_DEADLINE => deadline
+                .saturating_sub(now)
+                .div_ceil(u64::from(divide_ratio(self.divide)))
+                .min(u64::from(self.initial_count))
+                as u32,
             _ => 0,
         }
     }
@@ -96,3 +112,6 @@ impl Timer {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;

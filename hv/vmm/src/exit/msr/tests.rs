@@ -78,8 +78,16 @@ fn each_register_keeps_what_it_takes() {
         (Msr::IA32_DEBUGCTL, &[0], &[1, 2]),
         (
             Msr::IA32_APIC_BASE,
-            &[base::ADDRESS | base::ENABLE | base::BSP],
-            &[0, base::ADDRESS | 1],
+            &[
+                base::ADDRESS | base::ENABLE | base::BSP,
+                0x4200_0000 | base::ENABLE | base::BSP,
+            ],
+            &[
+                base::ENABLE,
+                base::ADDRESS | 1,
+                1 << 40,
+                base::ADDRESS | 1 << 9,
+            ],
         ),
     ];
     let mut f = Fixture::new();
