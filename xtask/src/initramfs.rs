@@ -18,8 +18,8 @@ const PROGRAM: &str = "/bin/busybox";
 
 /// Drivers of the devices that a guest has and Debian's Linux does not bring in its own file, in order.
 const MODULES: &[&str] = &[
-    "drivers/virtio/virtio.ko",
     "drivers/virtio/virtio_ring.ko",
+    "drivers/virtio/virtio.ko",
     "drivers/virtio/virtio_pci_legacy_dev.ko",
     "drivers/virtio/virtio_pci_modern_dev.ko",
     "drivers/virtio/virtio_pci.ko",
