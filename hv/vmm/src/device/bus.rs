@@ -150,7 +150,9 @@ impl Bus {
         bus.add_resets(wiring);
         bus.add_ports(0xe9, 0xe9, DebugConsole::new(console.clone()));
         bus.add_ports(0xf4, 0xf7, DebugExit);
-        bus.add_ports(0x3f8, 0x3ff, Uart::new(console.clone()));
+        let line = Line::new(&wiring.interrupts, 4);
+        let uart = Uart::new(console.clone(), wiring.clock, line);
+        bus.add_ports(0x3f8, 0x3ff, uart);
         bus.add_pci(wiring, virtio);
         bus
     }
