@@ -86,18 +86,46 @@ fn carry(v: &mut Vcpu, rip: u64) {
 struct Deadline {
     slice_end: u64,
     /// The end of the slice, the virtual APIC's timer, or the alarm: what comes first.
+    wanted: u64,
+    /// When the engine exits for it: not at once.
     next: u64,
     /// The engine knows of it.
     armed: bool,
 }
 
+/// The least time between two exits for deadlines, in ticks of the TSC. A guest may ask for an interrupt each tick of its
+/// timer, and would execute nothing in between.
+const LEAST: u64 = 1000;
+
 impl Deadline {
     fn new(slice_end: u64) -> Self {
         Self {
             slice_end,
+            wanted: slice_end,
             next: slice_end,
             armed: false,
         }
+    }
+
+    /// Has the engine exit at the first deadline.
+    fn arm(&mut self, v: &mut Vcpu) {
+        let mut wanted = self.wanted_of(v);
+        if self.armed && wanted == self.wanted {
+            return;
+        }
+        let machine = v.host.machine;
+        let now = machine.now();
+        if wanted <= now {
+            v.collect(now);
+            wanted = self.wanted_of(v);
+        }
+        self.next = wanted.max(machine.now().saturating_add(LEAST));
+        v.engine.set_deadline(Some(self.next));
+        (self.wanted, self.armed) = (wanted, true);
+    }
+
+    fn wanted_of(&self, v: &Vcpu) -> u64 {
+        v.next_deadline().unwrap_or(u64::MAX).min(self.slice_end)
     }
 }
 
@@ -118,14 +146,7 @@ fn prepare(v: &mut Vcpu, deadline: &mut Deadline, rip: Option<NonZeroU64>) -> Op
     if v.activity == Activity::WaitForSipi {
         return Some(Pause::Waiting);
     }
-    let next = v
-        .next_deadline()
-        .unwrap_or(u64::MAX)
-        .min(deadline.slice_end);
-    if !deadline.armed || next != deadline.next {
-        v.engine.set_deadline(Some(next));
-        (deadline.next, deadline.armed) = (next, true);
-    }
+    deadline.arm(v);
     interrupt::deliver(v);
     v.lapic.settle();
     None

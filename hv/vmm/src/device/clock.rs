@@ -42,10 +42,17 @@ impl Clock {
     }
 }
 
-/// What `count` at frequency `from` is at frequency `to`, rounded down.
+/// What `count` at frequency `from` is at frequency `to`, rounded down. Whole seconds and the rest apart, so that 64 bits
+/// mostly do: a division of 128 bits takes hundreds of instructions.
 fn scale(count: u64, to: u64, from: u64) -> u64 {
-    let scaled = u128::from(count) * u128::from(to) / u128::from(from.max(1));
-    u64::try_from(scaled).unwrap_or(u64::MAX)
+    let from = from.max(1);
+    let (seconds, rest) = (count / from, count % from);
+    let rest = match rest.checked_mul(to) {
+        Some(product) => product / from,
+        // Less than `to`, as `rest` is less than `from`.
+        None => (u128::from(rest) * u128::from(to) / u128::from(from)) as u64,
+    };
+    seconds.saturating_mul(to).saturating_add(rest)
 }
 
 #[cfg(test)]

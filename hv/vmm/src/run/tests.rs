@@ -424,3 +424,19 @@ fn only_time_on_a_cpu_is_run_time() {
         assert_eq!(f.v.guest.run_time.at(now), total);
     }
 }
+
+/// Else the guest would exit again before it executes anything.
+#[test]
+fn a_timer_that_fires_each_tick_leaves_time_to_the_guest() {
+    const PERIODIC: u32 = 0x2_0040;
+    let mut f = Fixture::with_entries(Vec::from([plain(HLT, 1)]));
+    f.v.engine.set_reg(Reg::Rflags, 0x202);
+    let now = f.machine.clock.load(Relaxed);
+    for (register, value) in [(0x0f, 0x1ff), (0x32, PERIODIC), (0x3e, 0b1011), (0x38, 1)] {
+        f.v.lapic.write_page(register, value, now);
+    }
+    f.machine.clock.fetch_add(10, Relaxed);
+    let _ = go(&mut f);
+    let armed = f.told.lock().deadline.unwrap();
+    assert!(armed >= now + 10 + LEAST, "{armed} after {now}");
+}
