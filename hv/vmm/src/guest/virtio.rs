@@ -4,7 +4,7 @@ use super::request::Request;
 use super::{LoadError, Seat};
 use crate::device::clock::Clock;
 use crate::device::virtio::Model;
-use crate::device::virtio::block::Disk;
+use crate::device::virtio::block::{CYLINDER, Disk};
 use crate::device::virtio::entropy::Entropy;
 use alloc::boxed::Box;
 use alloc::format;
@@ -23,12 +23,14 @@ pub struct Virtio {
 
 struct Image {
     bytes: &'static [u8],
+    size: u64,
     read_only: bool,
 }
 
 impl Virtio {
     /// A disk of the guest's program if it is one, then one for each option `disk=FILE`, or `disk=FILE:ro`, which
-    /// cannot be written.
+    /// cannot be written. SeaBIOS reads nothing of a disk that ends in its first cylinder, so that of the program does
+    /// not: a boot sector alone can be booted.
     pub fn of(
         request: &Request,
         seat: &Seat<'_>,
@@ -36,6 +38,7 @@ impl Virtio {
     ) -> Result<Self, LoadError> {
         let program = program.map(|bytes| Image {
             bytes,
+            size: CYLINDER.max(bytes.len() as u64),
             read_only: false,
         });
         let asked = request.values("disk").map(|value| {
@@ -44,7 +47,11 @@ impl Virtio {
                 None => (value, false),
             };
             let bytes = seat.file(name)?;
-            Ok(Image { bytes, read_only })
+            Ok(Image {
+                bytes,
+                size: bytes.len() as u64,
+                read_only,
+            })
         });
         let disks = program.into_iter().map(Ok).chain(asked);
         let disks = disks.collect::<Result<Vec<_>, LoadError>>()?;
@@ -60,7 +67,7 @@ impl Virtio {
     #[must_use]
     pub fn heap_size(&self) -> u64 {
         let disks = self.disks.iter();
-        let written = disks.map(|disk| Disk::heap_size(disk.bytes, disk.read_only));
+        let written = disks.map(|disk| Disk::heap_size(disk.size, disk.read_only));
         let written: u64 = written.sum();
         written + written / 5 + HEAP_SIZE * (self.disks.len() as u64 + 1)
     }
@@ -68,7 +75,8 @@ impl Virtio {
     /// The devices, in the order of their numbers on the bus: disks first.
     pub(super) fn models(&self, seat: &Seat<'_>) -> Vec<Box<dyn Model>> {
         let disks = self.disks.iter().map(|disk| -> Box<dyn Model> {
-            Box::new(Disk::new(disk.bytes, disk.read_only, seat.number))
+            let number = seat.number;
+            Box::new(Disk::new(disk.bytes, disk.size, disk.read_only, number))
         });
         let clock = Clock::new(seat.host.machine);
         let entropy: Box<dyn Model> = Box::new(Entropy::new(clock));

@@ -41,6 +41,11 @@ const DATA_MAX: u64 = SEGMENT_MAX as u64 * SEGMENTS_MAX as u64;
 /// The most that a guest may write, in bytes.
 const WRITTEN_MAX: u64 = 32 << 20;
 
+const HEADS: u8 = 16;
+const SECTORS_PER_TRACK: u8 = 63;
+/// The bytes of a cylinder.
+pub const CYLINDER: u64 = HEADS as u64 * SECTORS_PER_TRACK as u64 * SECTOR;
+
 /// A disk.
 pub struct Disk {
     contents: Contents,
@@ -52,12 +57,12 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// A disk of guest number `guest` that holds these bytes, and zeros to the end of the last sector.
+    /// A disk of guest number `guest` that holds these bytes, and zeros to the end of the sector where `size` ends.
     #[must_use]
-    pub fn new(image: &'static [u8], read_only: bool, guest: usize) -> Self {
+    pub fn new(image: &'static [u8], size: u64, read_only: bool, guest: usize) -> Self {
         let mut contents = Contents::borrowed(image);
-        let mut budget = Budget::new(Self::heap_size(image, read_only));
-        let sectors = contents.size().div_ceil(SECTOR);
+        let mut budget = Budget::new(Self::heap_size(size, read_only));
+        let sectors = size.max(contents.size()).div_ceil(SECTOR);
         let _ = contents.resize(sectors * SECTOR, &mut budget);
         Self {
             contents,
@@ -74,12 +79,14 @@ impl Disk {
         self.budget = budget;
     }
 
-    /// How much of our heap the guest may fill by writing to such a disk.
+    /// How much of our heap the guest may fill by writing to a disk of this size.
     #[must_use]
-    pub fn heap_size(image: &[u8], read_only: bool) -> u64 {
+    pub fn heap_size(size: u64, read_only: bool) -> u64 {
         match read_only {
             true => 0,
-            false => WRITTEN_MAX.min((image.len() as u64).next_multiple_of(spec::addr::PAGE_SIZE)),
+            false => size
+                .min(WRITTEN_MAX)
+                .next_multiple_of(spec::addr::PAGE_SIZE),
         }
     }
 
@@ -183,15 +190,13 @@ impl Model for Disk {
 
 /// "Device configuration layout" as far as its features go: capacity, segments, geometry, block size.
 fn configuration(sectors: u64) -> Vec<u8> {
-    const HEADS: u8 = 16;
-    const PER_TRACK: u8 = 63;
-    let cylinders = sectors / (u64::from(HEADS) * u64::from(PER_TRACK));
+    let cylinders = sectors * SECTOR / CYLINDER;
     let [low, high] = (cylinders.min(16383) as u16).to_le_bytes();
     let mut bytes = Vec::with_capacity(24);
     bytes.extend(sectors.to_le_bytes());
     bytes.extend(SEGMENT_MAX.to_le_bytes());
     bytes.extend(SEGMENTS_MAX.to_le_bytes());
-    bytes.extend([low, high, HEADS, PER_TRACK]);
+    bytes.extend([low, high, HEADS, SECTORS_PER_TRACK]);
     bytes.extend((SECTOR as u32).to_le_bytes());
     bytes
 }

@@ -80,7 +80,8 @@ impl Driver {
     }
 
     fn disk(image: &'static [u8], read_only: bool) -> Self {
-        let mut driver = Self::new(|_| Box::new(Disk::new(image, read_only, 1)));
+        let mut driver =
+            Self::new(|_| Box::new(Disk::new(image, image.len() as u64, read_only, 1)));
         driver.start(1 << 32 | 1 << 28);
         driver
     }

@@ -56,10 +56,40 @@ fn a_guest_pays_for_the_pages_that_it_may_write() {
     let disk = |read_only| Virtio {
         disks: alloc::vec![Image {
             bytes: &IMAGE,
+            size: 10_000,
             read_only
         }],
     };
     let pages = 12288;
     assert_eq!(disk(false).heap_size(), pages + pages / 5 + 2 * HEAP_SIZE);
     assert_eq!(disk(true).heap_size(), 2 * HEAP_SIZE);
+}
+
+/// The capacity is the first field of a disk's configuration.
+#[test]
+fn the_disk_that_is_booted_has_a_whole_cylinder() {
+    let seat = Seat {
+        host: FakeMachine::leak().leak_host(),
+        number: 1,
+        shares_console: false,
+        program: &[],
+        modules: &[Module {
+            command_line: "file:a",
+            content: &IMAGE,
+        }],
+    };
+    let request = Request::parse("disk:k,disk=a").unwrap();
+    for (program, sectors) in [(&IMAGE[..512], 1008), (std::vec![0; 1 << 20].leak(), 2048)] {
+        let virtio = Virtio::of(&request, &seat, Some(program)).unwrap();
+        assert!(virtio.heap_size() > sectors * 512);
+        let models = virtio.models(&seat);
+        let capacity = |n: usize| models[n].configuration()[..8].to_vec();
+        assert_eq!(
+            (capacity(0), capacity(1)),
+            (
+                sectors.to_le_bytes().to_vec(),
+                20_u64.to_le_bytes().to_vec()
+            )
+        );
+    }
 }

@@ -73,7 +73,7 @@ fn a_disk_has_an_identity() {
 
 #[test]
 fn a_read_only_disk_says_so_and_refuses_writes() {
-    let mut disk = Disk::new(image(), true, 1);
+    let mut disk = Disk::new(image(), image().len() as u64, true, 1);
     disk.set_budget(Budget::new(1 << 20));
     let mut driver = Driver::new(|_| Box::new(disk));
     assert!(driver.features() & 1 << 5 != 0);
@@ -85,7 +85,7 @@ fn a_read_only_disk_says_so_and_refuses_writes() {
 
 #[test]
 fn a_guest_that_used_up_its_memory_for_writes_gets_errors() {
-    let mut disk = Disk::new(image(), false, 1);
+    let mut disk = Disk::new(image(), image().len() as u64, false, 1);
     disk.set_budget(Budget::new(2 * 4096));
     let mut driver = Driver::new(|_| Box::new(disk));
     driver.start(1 << 32);
