@@ -3,3 +3,5 @@
 //! How to add one: `src/bin/t-NAME.rs` with `rt::main!(main);` and a `fn main()` of checks,
 //! and a stanza in `tests/`.
 #![no_std]
+
+pub mod multiboot;
