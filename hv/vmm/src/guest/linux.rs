@@ -145,21 +145,8 @@ pub fn lay_out(
     cpus: usize,
 ) -> Result<Loaded, LoadError> {
     let header = Header::parse(files.kernel)?;
-    let long = match (entry, header.is_64_bit()) {
-        (Entry::Bits64, false) => {
-            let why = "it has no 64-bit entry point; leave out the option `entry=64`";
-            return Err(LoadError::Program(why.into()));
-        }
-        (Entry::Bits32, _) | (_, false) => false,
-        _ => true,
-    };
-    let most = u64::from(header.command_line_max()).min(layout::COMMAND_LINE_MAX - 1);
-    if files.command_line.len() as u64 > most {
-        return Err(LoadError::Program(format!(
-            "its command line has {} characters; it takes {most}",
-            files.command_line.len()
-        )));
-    }
+    let long = is_long(entry, &header)?;
+    check_command_line(files.command_line, &header)?;
     let mut room = Room::new(ram.size());
     let kernel = place_kernel(&mut room, &header)?;
     let initrd = place_initrd(&mut room, files.initrd, &header)?;
@@ -185,6 +172,28 @@ pub fn lay_out(
         long,
         initrd: initrd.map(|at| at.start),
     })
+}
+
+/// Whether the kernel is entered in long mode.
+fn is_long(entry: Entry, header: &Header<'_>) -> Result<bool, LoadError> {
+    match (entry, header.is_64_bit()) {
+        (Entry::Bits64, false) => {
+            let why = "it has no 64-bit entry point; leave out the option `entry=64`";
+            Err(LoadError::Program(why.into()))
+        }
+        (Entry::Bits32, _) | (_, false) => Ok(false),
+        _ => Ok(true),
+    }
+}
+
+fn check_command_line(line: &str, header: &Header<'_>) -> Result<(), LoadError> {
+    let most = u64::from(header.command_line_max()).min(layout::COMMAND_LINE_MAX - 1);
+    match line.len() as u64 {
+        length if length > most => Err(LoadError::Program(format!(
+            "its command line has {length} characters; it takes {most}"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Takes the memory that the kernel needs until it reads the memory map; returns where to load it.

@@ -186,16 +186,18 @@ pub fn lay_out(
         ),
         _ => (version1::MAGIC, version1::inform(ram, &mut room, &facts)?),
     };
-    let gdt = room.place(BootGdt::SIZE, 16, PAGE_SIZE..HIGH, Side::Bottom);
-    let gdt = gdt.ok_or(OutsideRam);
-    let gdt = gdt.and_then(|at| BootGdt::write(ram, at, Mode::Protected));
     Ok(Loaded {
         entry: image.entry,
         magic,
         information,
-        // A kernel that leaves no room for it has its own: "GDTR may be invalid".
-        gdt: gdt.unwrap_or_default(),
+        gdt: place_gdt(ram, &mut room).unwrap_or_default(),
     })
+}
+
+/// Puts the GDT where there is room. A kernel that leaves none has its own: "GDTR may be invalid".
+fn place_gdt(ram: &GuestRam, room: &mut Room) -> Option<TableRegister> {
+    let at = room.place(BootGdt::SIZE, 16, PAGE_SIZE..HIGH, Side::Bottom)?;
+    BootGdt::write(ram, at, Mode::Protected).ok()
 }
 
 /// Puts modules above 1 MiB, each on a page of its own. An empty one is nowhere, as with GRUB.

@@ -319,21 +319,13 @@ fn load_sections(
         Class::ELF64 => 16..24,
     };
     for (row, section) in headers.chunks_exact_mut(size.into()).zip(table.iter()) {
-        if !needs_room(&section) {
-            continue;
+        if needs_room(&section) {
+            let bytes = part(file, section.sh_offset, section.sh_size).ok_or_else(short)?;
+            let at = place_section(ram, room, bytes, section.sh_addralign)?;
+            let field = row.get_mut(patch.clone()).ok_or_else(short)?;
+            let length = field.len();
+            field.copy_from_slice(&at.to_le_bytes()[..length]);
         }
-        let bytes = part(file, section.sh_offset, section.sh_size).ok_or_else(short)?;
-        let within = HIGH..u32::MAX.into();
-        let at = room.place(section.sh_size, section.sh_addralign, within, Side::Bottom);
-        let at = at.ok_or_else(|| {
-            LoadError::Program(
-                "there is no room for its symbols; give it more memory with `mem=`".into(),
-            )
-        })?;
-        write(ram, at, bytes)?;
-        let field = row.get_mut(patch.clone()).ok_or_else(short)?;
-        let length = field.len();
-        field.copy_from_slice(&at.to_le_bytes()[..length]);
     }
     Ok(Some(Sections {
         count: count.into(),
@@ -346,6 +338,23 @@ fn load_sections(
 fn needs_room(section: &SectionHeader) -> bool {
     let has_bytes = !matches!(section.sh_type, SHT_NULL | SHT_NOBITS);
     has_bytes && section.sh_addr == 0 && section.sh_size > 0
+}
+
+fn place_section(
+    ram: &GuestRam,
+    room: &mut Room,
+    bytes: &[u8],
+    align: u64,
+) -> Result<u64, LoadError> {
+    let within = HIGH..u32::MAX.into();
+    let at = room.place(bytes.len() as u64, align, within, Side::Bottom);
+    let at = at.ok_or_else(|| {
+        LoadError::Program(
+            "there is no room for its symbols; give it more memory with `mem=`".into(),
+        )
+    })?;
+    write(ram, at, bytes)?;
+    Ok(at)
 }
 
 fn part(file: &[u8], at: u64, length: u64) -> Option<&[u8]> {

@@ -77,44 +77,23 @@ fn read_tag(
 ) -> Result<Option<()>, LoadError> {
     /// Modules are always on pages, and where there is no EFI its tags say nothing.
     const WITHOUT_EFFECT: core::ops::RangeInclusive<u32> = 6..=9;
-    let field = |n: usize| word(body, n * 4);
     match kind {
         tag::INFORMATION_REQUEST if !optional => check_request(body)?,
         tag::ADDRESS => {
-            let (Some(header), Some(load), Some(load_end), Some(bss_end)) =
-                (field(0), field(1), field(2), field(3))
-            else {
+            let Some(addresses) = addresses(header_at, body) else {
                 return Ok(None);
-            };
-            let addresses = Addresses {
-                header,
-                // All ones: as much before the header as the file has.
-                load: match load {
-                    u32::MAX => header.wrapping_sub(header_at as u32),
-                    load => load,
-                },
-                load_end,
-                bss_end,
             };
             wanted.flat = Some(Flat::new(file, header_at, &addresses)?);
         }
-        tag::ENTRY_ADDRESS => wanted.entry = field(0),
-        tag::CONSOLE_FLAGS if !optional && field(0).is_some_and(|flags| flags & 1 != 0) => {
+        tag::ENTRY_ADDRESS => wanted.entry = word(body, 0),
+        tag::CONSOLE_FLAGS if !optional && word(body, 0).is_some_and(|flags| flags & 1 != 0) => {
             return refuse(
                 "it requires a console, and there is neither EGA text nor a framebuffer".into(),
             );
         }
         tag::RELOCATABLE => {
-            let (Some(min), Some(max), Some(align), Some(preference)) =
-                (field(0), field(1), field(2), field(3))
-            else {
-                return Ok(None);
-            };
-            wanted.relocation = Some(Relocation {
-                within: min.into()..u64::from(max) + 1,
-                align: align.into(),
-                high: preference == 2,
-            });
+            wanted.relocation = relocation(body);
+            return Ok(wanted.relocation.as_ref().map(|_| ()));
         }
         tag::INFORMATION_REQUEST | tag::CONSOLE_FLAGS | tag::FRAMEBUFFER => {}
         kind if optional || WITHOUT_EFFECT.contains(&kind) => {}
@@ -125,6 +104,29 @@ fn read_tag(
         }
     }
     Ok(Some(()))
+}
+
+fn addresses(header_at: usize, body: &[u8]) -> Option<Addresses> {
+    let header = word(body, 0)?;
+    Some(Addresses {
+        header,
+        // All ones: as much before the header as the file has.
+        load: match word(body, 4)? {
+            u32::MAX => header.wrapping_sub(header_at as u32),
+            load => load,
+        },
+        load_end: word(body, 8)?,
+        bss_end: word(body, 12)?,
+    })
+}
+
+fn relocation(body: &[u8]) -> Option<Relocation> {
+    const HIGH: u32 = 2;
+    Some(Relocation {
+        within: word(body, 0)?.into()..u64::from(word(body, 4)?) + 1,
+        align: word(body, 8)?.into(),
+        high: word(body, 12)? == HIGH,
+    })
 }
 
 /// A loader has to know what is requested, and gives it if there is any: "Information request header tag".
