@@ -23,6 +23,7 @@ pub mod interrupts;
 pub mod lapic;
 pub mod machine;
 pub mod paging;
+pub mod pic;
 pub mod processors;
 pub mod random;
 pub mod report;
