@@ -163,6 +163,7 @@ fn boot(emulator: Emulator, spec: &str) -> Result<(String, Option<String>)> {
         uefi: false,
         disk: false,
         counting: true,
+        bare: false,
         int_log: None,
         image: scratch.path().join("nestling.iso"),
     };
@@ -175,7 +176,6 @@ fn boot(emulator: Emulator, spec: &str) -> Result<(String, Option<String>)> {
     parts.assemble(&[Guest::parse(spec)?], &machine.image)?;
     let boot = Boot {
         machine: &machine,
-        bare: false,
         timeout: Some(TIMEOUT),
         feed: None,
         show: &mut |_| Ok(()),

@@ -46,8 +46,6 @@ pub(crate) type Feed = Box<dyn FnOnce(Box<dyn Write + Send>) + Send>;
 pub(crate) struct Boot<'a> {
     /// The machine.
     pub(crate) machine: &'a Machine,
-    /// A kernel has it, without the hypervisor: how it ends, only the emulator says.
-    pub(crate) bare: bool,
     /// After this time it is ended.
     pub(crate) timeout: Option<Duration>,
     /// Called when the hypervisor begins to speak: earlier bytes would be lost.
@@ -148,12 +146,12 @@ impl Boot<'_> {
             {
                 thread::spawn(move || feed(input));
             }
-            if ended.is_none() && !self.bare && serial.end_status().is_some() {
+            if ended.is_none() && !self.machine.bare && serial.end_status().is_some() {
                 ended = Some(Instant::now());
             }
             let end = match self.judge(&serial, began) {
                 Some(end) if ended.is_none() || end == End::Interrupted => end,
-                _ if !open && self.bare => running.bare_end()?,
+                _ if !open && self.machine.bare => running.bare_end()?,
                 _ if !open => last_words(&mut running, &serial)?,
                 _ if ended.is_some_and(|at| at.elapsed() > GRACE) => {
                     End::Status(serial.end_status().unwrap_or(2))

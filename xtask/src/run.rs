@@ -88,7 +88,6 @@ pub(crate) fn main(args: &Args) -> Result<u8> {
     let mut stdout = std::io::stdout();
     let boot = Boot {
         machine: &machine,
-        bare: parts.bare,
         timeout: args.timeout.map(Duration::from_secs),
         feed: feed(source),
         show: &mut |serial| {
@@ -126,6 +125,7 @@ impl Args {
             uefi: self.uefi,
             disk: self.disk,
             counting: false,
+            bare: self.parts.bare,
             int_log: self.int_log.clone(),
             image,
         })

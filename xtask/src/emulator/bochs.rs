@@ -201,6 +201,7 @@ mod tests {
             uefi: false,
             disk: false,
             counting: false,
+            bare: false,
             int_log: None,
             image: "t.iso".into(),
         }

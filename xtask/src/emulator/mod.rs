@@ -74,6 +74,8 @@ pub(crate) struct Machine {
     pub(crate) disk: bool,
     /// Every instruction takes one tick of the TSC (Bochs always counts so).
     pub(crate) counting: bool,
+    /// A kernel has it, without the hypervisor: how it ends, only the emulator says.
+    pub(crate) bare: bool,
     /// Where QEMU's log of interrupts goes.
     pub(crate) int_log: Option<PathBuf>,
     /// The image to boot.

@@ -222,6 +222,7 @@ impl Run {
             uefi: self.firmware == Firmware::Uefi,
             disk: stanza.disk,
             counting: false,
+            bare: false,
             int_log: None,
             image,
         }
@@ -235,7 +236,6 @@ impl Run {
         let (mut dialog, typist) = Dialog::new(&stanza.dialog);
         let boot = Boot {
             machine: &machine,
-            bare: false,
             timeout: Some(Duration::from_secs(stanza.timeout)),
             feed: stanza.stdin.clone().map(feed).or(typist),
             show: &mut |serial| {
@@ -280,11 +280,11 @@ impl Run {
             cpus: number("cpus").unwrap_or(1),
             memory: number("mem").unwrap_or(GUEST_MEMORY),
             image: prepared.bare_image(),
+            bare: true,
             ..machine.clone()
         };
         let boot = Boot {
             machine: &machine,
-            bare: true,
             timeout: Some(Duration::from_secs(stanza.timeout)),
             feed: None,
             show: &mut |_| Ok(()),
