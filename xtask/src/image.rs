@@ -71,9 +71,9 @@ pub(crate) struct Args {
 }
 
 impl Parts {
-    /// Whether a guest is a Linux program, to which Ctrl-C means something.
-    pub(crate) fn has_app(&self) -> bool {
-        self.guests.is_empty() || self.guests.iter().any(|spec| spec.starts_with("app:"))
+    /// Whether there is a guest to which Ctrl-C means something: a program of Linux, or a whole system.
+    pub(crate) fn take_keys(&self) -> bool {
+        self.guests.is_empty() || self.guests.iter().any(|spec| !spec.starts_with("test:"))
     }
 
     /// The guests, read; the default ones if none is named.

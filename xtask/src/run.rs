@@ -30,7 +30,7 @@ pub(crate) fn end_of_input(last: Option<u8>) -> &'static [u8] {
 ///
 /// Exit status: 0 all guests ended well, 1 a guest failed, 2 the hypervisor failed or could not be started,
 /// 124 the time was up, 130 interrupted. What is typed or piped in goes to the guests' console.
-/// Ctrl-C ends the run; with an app guest it is typed to the program, and Ctrl-] ends the run.
+/// Ctrl-C ends the run; with any guest but test guests it is typed to that, and Ctrl-] ends the run.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -81,7 +81,7 @@ pub(crate) fn main(args: &Args) -> Result<u8> {
     machine.need()?;
     parts.make(&machine.image)?;
     let raw = if source == Source::Terminal {
-        Some(RawTerminal::new(args.parts.has_app())?)
+        Some(RawTerminal::new(args.parts.take_keys())?)
     } else {
         None
     };
@@ -182,12 +182,12 @@ struct RawTerminal(Termios);
 
 impl RawTerminal {
     /// A key for an interrupt stays ours: Ctrl-C, or another one where a program understands Ctrl-C.
-    fn new(app: bool) -> Result<Self> {
+    fn new(keys: bool) -> Result<Self> {
         let before = tcgetattr(std::io::stdin())?;
         let mut raw = before.clone();
         raw.local_flags &= !(LocalFlags::ICANON | LocalFlags::ECHO | LocalFlags::IEXTEN);
         raw.input_flags &= !(InputFlags::ICRNL | InputFlags::IXON);
-        if app {
+        if keys {
             use SpecialCharacterIndices::{VINTR, VQUIT, VSUSP};
             const NONE: u8 = nix::libc::_POSIX_VDISABLE;
             for (key, byte) in [(VINTR, LEAVE), (VQUIT, NONE), (VSUSP, NONE)] {

@@ -8,7 +8,7 @@ use crate::serial::Serial;
 
 /// What is still to be typed.
 pub(super) struct Dialog {
-    /// A text to wait for, and what is typed when it has come.
+    /// A text without CR to wait for, and what is typed when it has come.
     steps: VecDeque<(String, String)>,
     /// How much of the serial text is behind the last step.
     seen: usize,
@@ -38,7 +38,8 @@ impl Dialog {
         if self.steps.is_empty() {
             return;
         }
-        let text = serial.text();
+        let mut text = serial.text();
+        text.retain(|&byte| byte != b'\r');
         while let Some((prompt, _)) = self.steps.front() {
             let new = text.get(self.seen..).unwrap_or_default();
             let mut windows = new.windows(prompt.len().max(1));
@@ -69,7 +70,8 @@ mod tests {
     #[test]
     fn each_prompt_is_waited_for_behind_the_last() {
         let step = |a: &str, b: &str| (a.to_owned(), b.to_owned());
-        let (mut dialog, feed) = Dialog::new(&[step("# ", "ls\n"), step("# ", "exit\n")]);
+        let (mut dialog, feed) =
+            Dialog::new(&[step("# ", "ls\n"), step("ls\nbin\n/ # ", "exit\n")]);
         let (sent, port) = mpsc::channel();
         let typist = std::thread::spawn(move || feed.unwrap()(Box::new(Port(sent))));
         let mut serial = Serial::default();
@@ -77,8 +79,8 @@ mod tests {
         dialog.follow(&serial);
         dialog.follow(&serial);
         assert_eq!(port.recv().unwrap(), b"ls\n");
-        assert_eq!(dialog.unfinished(), "no prompt `# `\n");
-        serial.push(b"ls\r\nbin\r\n/ # ");
+        assert_eq!(dialog.unfinished(), "no prompt `ls\\nbin\\n/ # `\n");
+        serial.push(b"ls\r\r\nbin\r\n/ # ");
         dialog.follow(&serial);
         assert_eq!(
             (port.recv().unwrap(), dialog.unfinished()),
