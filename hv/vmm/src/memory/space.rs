@@ -30,6 +30,15 @@ struct Block {
 }
 
 impl Block {
+    const fn ram(base: Hpa, size: u64) -> Self {
+        Self {
+            start: 0,
+            size,
+            base,
+            rights: Rights::ALL,
+        }
+    }
+
     fn has(&self, at: L1Gpa) -> bool {
         at.0.checked_sub(self.start)
             .is_some_and(|offset| offset < self.size)
@@ -77,12 +86,7 @@ impl Space {
             memory,
             frames,
             capabilities,
-            ram: Block {
-                start: 0,
-                size,
-                base: Hpa(base),
-                rights: Rights::ALL,
-            },
+            ram: Block::ram(Hpa(base), size),
             rom: None,
             root: Hpa(root),
             structures,
