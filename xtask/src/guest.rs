@@ -18,9 +18,12 @@ pub(crate) const DEFAULT: &[&str] = &["app:/bin/busybox uname -a", "test:t-cpuid
 const KINDS: &[(&str, &[&str])] = &[
     ("app", &["root"]),
     ("test", &["mode", "cpus"]),
-    ("multiboot", &["module", "protocol", "cpus"]),
-    ("linux", &["initrd", "disk", "entry", "cpus"]),
-    ("disk", &["cpus"]),
+    (
+        "multiboot",
+        &["module", "protocol", "disk", "console", "cpus"],
+    ),
+    ("linux", &["initrd", "disk", "console", "entry", "cpus"]),
+    ("disk", &["disk", "console", "cpus"]),
 ];
 const OF_EVERY_KIND: &[&str] = &["mem", "timeout", "stdin"];
 /// Options that may be given several times.

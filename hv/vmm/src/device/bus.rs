@@ -101,6 +101,8 @@ impl Claims {
 pub struct Wiring {
     /// The console.
     pub console: Arc<Console>,
+    /// The UART reads it, not another device.
+    pub uart_reads: bool,
     /// The interrupt controllers.
     pub interrupts: Arc<Interrupts>,
     /// The clock.
@@ -118,6 +120,7 @@ impl Wiring {
         const SIZE: u64 = 1 << 20;
         Self {
             console: Arc::new(Console::new(machine, None, true)),
+            uart_reads: true,
             interrupts: Arc::new(Interrupts::new(Processors::new(machine, 1))),
             clock: Clock::new(machine),
             ram: GuestRam::new(VecMemory::leak(SIZE as usize), spec::addr::Hpa(0), SIZE),
@@ -151,7 +154,7 @@ impl Bus {
         bus.add_ports(0xe9, 0xe9, DebugConsole::new(console.clone()));
         bus.add_ports(0xf4, 0xf7, DebugExit);
         let line = Line::new(&wiring.interrupts, 4);
-        let uart = Uart::new(console.clone(), wiring.clock, line);
+        let uart = Uart::new(console.clone(), wiring.uart_reads, wiring.clock, line);
         bus.add_ports(0x3f8, 0x3ff, uart);
         bus.add_pci(wiring, virtio);
         bus

@@ -42,6 +42,14 @@ impl Clock {
     }
 }
 
+#[cfg(test)]
+impl Clock {
+    /// The machine whose clock it is.
+    pub(crate) fn machine(&self) -> &'static dyn Machine {
+        self.0
+    }
+}
+
 /// What `count` at frequency `from` is at frequency `to`, rounded down. Whole seconds and the rest apart, so that 64 bits
 /// mostly do: a division of 128 bits takes hundreds of instructions.
 fn scale(count: u64, to: u64, from: u64) -> u64 {

@@ -82,10 +82,10 @@ pub(super) struct Uart {
 }
 
 impl Uart {
-    /// The UART after reset; `line` is IRQ 4.
-    pub(super) fn new(console: Arc<Console>, clock: Clock, line: Line) -> Self {
+    /// The UART after reset; `line` is IRQ 4, and what comes in on the console is its own if it `reads`.
+    pub(super) fn new(console: Arc<Console>, reads: bool, clock: Clock, line: Line) -> Self {
         Self {
-            reads: console.has_input(),
+            reads: reads && console.has_input(),
             interval: clock.when(1, POLLS),
             console,
             clock,

@@ -2,6 +2,7 @@
 
 pub mod block;
 pub mod buffers;
+pub mod console;
 pub mod entropy;
 mod queue;
 mod transport;
@@ -36,6 +37,10 @@ pub trait Model: Send {
     /// Its device-specific configuration, if it has any.
     fn configuration(&self) -> &[u8] {
         &[]
+    }
+    /// Whether it can carry out a request of this virtqueue now. One that cannot is asked again after a while.
+    fn is_ready(&mut self, _queue: usize) -> bool {
+        true
     }
     /// Carries out a request of a virtqueue; returns how many bytes it wrote. The work is bounded by a mebibyte or two.
     fn serve(&mut self, queue: usize, request: Request<'_>) -> Result<u32, Broken>;

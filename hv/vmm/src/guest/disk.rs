@@ -34,7 +34,7 @@ const LOW_END: u64 = 1 << 20;
 const LONGEST: usize = 16 << 20;
 
 fn load(request: &Request, seat: &Seat<'_>) -> Result<Vcpu, LoadError> {
-    request.allow_options(&["cpus", "disk"])?;
+    request.allow_options(&["cpus", "disk", "console"])?;
     let size = memory(request, DEFAULT_MIB)?;
     let cpus = request.cpus()?;
     let firmware = seat.file(FIRMWARE)?;

@@ -81,7 +81,7 @@ pub struct Loaded {
 }
 
 fn load(request: &Request, seat: &Seat<'_>) -> Result<Vcpu, LoadError> {
-    request.allow_options(&["initrd", "entry", "cpus", "disk"])?;
+    request.allow_options(&["initrd", "entry", "cpus", "disk", "console"])?;
     let entry = entry(request)?;
     let size = memory(request, DEFAULT_MIB)?;
     let initrd = request.option("initrd");

@@ -126,14 +126,13 @@ impl Seat<'_> {
         let interrupts = Arc::new(Interrupts::new(Processors::new(machine, cpus)));
         let wiring = Wiring {
             console: console.clone(),
+            uart_reads: !virtio.is_some_and(Virtio::has_console),
             interrupts: interrupts.clone(),
             clock: Clock::new(machine),
             ram: space.ram(),
         };
-        let mut bus = Bus::new(
-            &wiring,
-            virtio.map_or_else(Vec::new, |virtio| virtio.models(self)),
-        );
+        let models = virtio.map_or_else(Vec::new, |virtio| virtio.models(self, &wiring));
+        let mut bus = Bus::new(&wiring, models);
         let ram = space.ram();
         let items = move || pc::configuration::items(ram.size(), cpus as u8);
         bus.add_ports(fw_cfg::FIRST, fw_cfg::LAST, FwCfg::new(ram, items));

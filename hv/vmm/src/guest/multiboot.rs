@@ -103,7 +103,7 @@ fn refuse<T>(why: String) -> Result<T, LoadError> {
 }
 
 fn load(request: &Request, seat: &Seat<'_>) -> Result<Vcpu, LoadError> {
-    request.allow_options(&["module", "protocol", "cpus", "disk"])?;
+    request.allow_options(&["module", "protocol", "cpus", "disk", "console"])?;
     let protocol = protocol(request)?;
     let size = memory(request, DEFAULT_MIB)?;
     let modules = request.values("module").map(|module| {

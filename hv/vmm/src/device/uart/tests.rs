@@ -27,7 +27,7 @@ fn wired() -> (Uart, &'static FakeMachine, Arc<Interrupts>) {
     let console = Arc::new(Console::new(machine, None, true));
     let line = Line::new(&interrupts, 4);
     (
-        Uart::new(console, Clock::new(machine), line),
+        Uart::new(console, true, Clock::new(machine), line),
         machine,
         interrupts,
     )

@@ -1,6 +1,7 @@
 //! Against VIRTIO 1.2, with a driver that finds and runs the devices as one in a guest does.
 
 use super::block::Disk;
+use super::console::VirtioConsole;
 use super::entropy::Entropy;
 use super::*;
 use crate::device::bus::Device;
@@ -8,6 +9,7 @@ use crate::device::clock::Clock;
 use crate::device::interrupts::Interrupts;
 use crate::device::pci::{Function, Pci, Ports};
 use crate::device::processors::Processors;
+use crate::guest::console::Console;
 use crate::machine::fake::FakeMachine;
 use crate::memory::GuestRam;
 use crate::memory::testing::VecMemory;
@@ -170,8 +172,8 @@ impl Driver {
         }
     }
 
-    fn set_up_queue(&mut self) {
-        self.set_common(0x16, 2, 0);
+    fn set_up_queue(&mut self, number: u16) {
+        self.set_common(0x16, 2, number.into());
         self.size = self.common(0x18, 2) as u16;
         let areas = [DESCRIPTORS, AVAILABLE, USED];
         for (at, area) in [0x20, 0x28, 0x30].into_iter().zip(areas) {
@@ -191,7 +193,7 @@ impl Driver {
         self.set_features(features);
         self.set_common(0x14, 1, 0xb);
         assert_eq!(self.status(), 0xb, "the features are taken");
-        self.set_up_queue();
+        self.set_up_queue(0);
         self.set_common(0x14, 1, 0xf);
     }
 

@@ -33,8 +33,9 @@ const ISR_CONFIGURATION: u8 = 2;
 /// How many bytes of requests are carried out before the guest runs again, and what a request counts at least.
 const BYTES_AT_ONCE: u64 = 1 << 20;
 const REQUEST_COST: u64 = 4096;
-/// How often what is left then goes on, in hertz.
+/// How often what is left then goes on, and how often a device is asked that was not ready, in hertz.
 const RESUME_HZ: u64 = 20_000;
+const POLL_HZ: u64 = 200;
 
 /// A virtio device as a function of the PCI bus.
 pub struct VirtioPci {
@@ -156,10 +157,15 @@ impl VirtioPci {
         let (queue, chain) = (&mut self.queues[index], &mut self.chain);
         let mut spent = 0;
         while queue.peek(&self.ram, indirect, chain)? {
-            if spent >= BYTES_AT_ONCE {
+            let again = match spent >= BYTES_AT_ONCE {
+                true => Some(RESUME_HZ),
+                false if self.model.is_ready(index) => None,
+                false => Some(POLL_HZ),
+            };
+            if let Some(hz) = again {
                 self.unfinished |= 1 << index;
-                let tick = self.clock.ticks(RESUME_HZ).saturating_add(2);
-                self.resume = self.clock.when(tick, RESUME_HZ);
+                let tick = self.clock.ticks(hz).saturating_add(2);
+                self.resume = self.clock.when(tick, hz);
                 break;
             }
             let written = self.model.serve(index, chain.request(&self.ram))?;

@@ -17,7 +17,7 @@ fn virtio(line: &str, program: Option<&'static [u8]>) -> Result<Vec<(u16, u64)>,
         modules: &[module("file:a"), module("file:b")],
     };
     let virtio = Virtio::of(&Request::parse(line).unwrap(), &seat, program)?;
-    let models = virtio.models(&seat);
+    let models = virtio.models(&seat, &Wiring::on(FakeMachine::leak()));
     let facts = models.iter().map(|model| (model.id(), model.features()));
     Ok(facts.collect())
 }
@@ -44,6 +44,17 @@ fn disks_come_in_their_order_and_entropy_last() {
 }
 
 #[test]
+fn a_console_is_there_where_it_is_asked_for() {
+    let ids = |line| -> Vec<u16> {
+        let models = virtio(line, None).unwrap().into_iter();
+        models.map(|(id, _)| id).collect()
+    };
+    assert_eq!(ids("linux:k,console=uart"), [4]);
+    assert_eq!(ids("linux:k,console=virtio"), [4, 3]);
+    assert!(virtio("linux:k,console=vga", None).is_err());
+}
+
+#[test]
 fn disks_that_are_not_there_and_too_many_are_refused() {
     let missing = virtio("linux:k,disk=c", None);
     assert!(matches!(missing, Err(LoadError::NoFile(name)) if name == "c"));
@@ -59,10 +70,11 @@ fn a_guest_pays_for_the_pages_that_it_may_write() {
             size: 10_000,
             read_only
         }],
+        console: false,
     };
     let pages = 12288;
-    assert_eq!(disk(false).heap_size(), pages + pages / 5 + 2 * HEAP_SIZE);
-    assert_eq!(disk(true).heap_size(), 2 * HEAP_SIZE);
+    assert_eq!(disk(false).heap_size(), pages + pages / 5 + 3 * HEAP_SIZE);
+    assert_eq!(disk(true).heap_size(), 3 * HEAP_SIZE);
 }
 
 /// The capacity is the first field of a disk's configuration.

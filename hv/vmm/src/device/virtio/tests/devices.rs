@@ -163,3 +163,53 @@ fn the_entropy_device_fills_buffers_with_what_differs() {
     driver.notify(0);
     assert_eq!(driver.status(), 0x4f, "nothing to fill");
 }
+
+fn console() -> Driver {
+    Driver::new(|clock| {
+        let console = Console::new(clock.machine(), None, true);
+        Box::new(VirtioConsole::new(Arc::new(console)))
+    })
+}
+
+/// "Console Device": queue 0 receives. It waits for what comes in.
+#[test]
+fn a_console_gives_what_is_typed_when_it_is_typed() {
+    let mut driver = console();
+    driver.start(1 << 32);
+    driver.machine.typed.lock().extend(*b"ab");
+    assert_eq!(driver.send(&[(BUFFERS, 64, true)]), 2);
+    assert_eq!(driver.read_ram(BUFFERS, 2), b"ab");
+    driver.chain(DESCRIPTORS, &[(BUFFERS, 1, true)]);
+    driver.offer(0);
+    driver.notify(0);
+    assert_eq!(driver.take_used(), None, "nothing was typed");
+    driver.machine.typed.lock().extend(*b"cd");
+    let (.., ports) = driver.rows.last_mut().unwrap();
+    let next = ports.deadline().expect("it looks again");
+    assert!(next <= driver.machine.clock.load(Relaxed) + 10_000_000);
+    driver.machine.clock.store(next, Relaxed);
+    ports.advance();
+    assert_eq!(driver.take_used(), Some((0, 1)));
+    assert_eq!(driver.read_ram(BUFFERS, 1), b"c");
+    assert!(driver.is_interrupting());
+    assert_eq!(driver.send(&[(BUFFERS, 1, true)]), 1);
+    assert_eq!(driver.read_ram(BUFFERS, 1), b"d", "nothing is lost");
+}
+
+/// Queue 1 transmits.
+#[test]
+fn a_console_writes_what_it_is_sent() {
+    let mut driver = console();
+    driver.start(1 << 32);
+    driver.set_up_queue(1);
+    let text: Vec<u8> = (0..1000u32).map(|n| b'a' + (n % 26) as u8).collect();
+    driver.write_ram(BUFFERS, &text);
+    driver.chain(
+        DESCRIPTORS,
+        &[(BUFFERS, 700, false), (BUFFERS + 700, 300, false)],
+    );
+    driver.offer(0);
+    driver.notify(1);
+    assert_eq!(driver.take_used(), Some((0, 0)));
+    assert_eq!(*driver.machine.written.lock(), text);
+}

@@ -139,7 +139,7 @@ fn nothing_happens_before_driver_ok_or_without_bus_mastering() {
     driver.set_common(0x14, 1, 0);
     driver.set_features(1 << 32);
     driver.set_common(0x14, 1, 0xb);
-    driver.set_up_queue();
+    driver.set_up_queue(0);
     driver.chain(
         DESCRIPTORS,
         &[(BUFFERS, 16, false), (BUFFERS + 16, 1, true)],
