@@ -94,7 +94,7 @@ fn the_disk_that_is_booted_has_a_whole_cylinder() {
     for (program, sectors) in [(&IMAGE[..512], 1008), (std::vec![0; 1 << 20].leak(), 2048)] {
         let virtio = Virtio::of(&request, &seat, Some(program)).unwrap();
         assert!(virtio.heap_size() > sectors * 512);
-        let models = virtio.models(&seat);
+        let models = virtio.models(&seat, &Wiring::on(FakeMachine::leak()));
         let capacity = |n: usize| models[n].configuration()[..8].to_vec();
         assert_eq!(
             (capacity(0), capacity(1)),
