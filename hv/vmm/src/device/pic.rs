@@ -54,7 +54,7 @@ enum Step {
 struct Controller {
     /// The inputs that are high.
     lines: u8,
-    /// The inputs that went high and were not acknowledged since.
+    /// The inputs that went high, are so still, and were not acknowledged since.
     edges: u8,
     /// The inputs that are level triggered.
     level: u8,
@@ -111,7 +111,7 @@ impl Controller {
 
     /// IRR: an edge is a request only as long as its input stays high.
     fn requests(&self) -> u8 {
-        self.lines & (self.edges | self.level)
+        self.edges | self.lines & self.level
     }
 
     /// The priority of the highest of these inputs: 0 is the highest there is, 8 that of no input.

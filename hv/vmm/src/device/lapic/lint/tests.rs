@@ -109,6 +109,8 @@ fn a_level_triggered_pin_comes_again_after_its_eoi() {
         pc.apics[0].acknowledge(Pending::Vector(0x61));
         assert_eq!(pc.pending(), [None, None]);
         pc.apics[0].write_page(EOI, 0, 0);
+        let again = pc.apics[0].pending_interrupt();
+        assert_eq!(again, Some(Pending::Vector(0x61)));
     }
     pc.line.set(false);
     pc.apics[0].acknowledge(Pending::Vector(0x61));
