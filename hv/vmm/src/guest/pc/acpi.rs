@@ -96,14 +96,15 @@ impl Tables {
     }
 
     /// Appends a table; returns where it is.
+    #[inline(never)]
     fn add(&mut self, signature: &[u8; 4], revision: u8, body: &[u8]) -> u32 {
         let at = self.tables.len() as u32;
         let length = (HEADER + body.len()) as u32;
-        self.tables.extend(signature);
-        self.tables.extend(length.to_le_bytes());
-        self.tables.extend([revision, 0]);
-        self.tables.extend(MAKER);
-        self.tables.extend(body);
+        put(&mut self.tables, signature);
+        put(&mut self.tables, &length.to_le_bytes());
+        put(&mut self.tables, &[revision, 0]);
+        put(&mut self.tables, MAKER);
+        put(&mut self.tables, body);
         self.sum(Piece::Tables, at + CHECKSUM, at..at + length);
         at
     }
@@ -112,7 +113,7 @@ impl Tables {
     fn root(&mut self, signature: &[u8; 4], size: u8, entries: [u32; 2]) -> u32 {
         let mut body = Vec::new();
         for entry in entries {
-            body.extend(&u64::from(entry).to_le_bytes()[..size.into()]);
+            put(&mut body, &u64::from(entry).to_le_bytes()[..size.into()]);
         }
         let at = self.add(signature, 1, &body);
         for n in 0..entries.len() as u32 {
@@ -123,21 +124,23 @@ impl Tables {
     }
 
     fn add_rsdp(&mut self, rsdt: u32, xsdt: u32) {
-        self.rsdp.extend(b"RSD PTR \0NESTLG\x02");
-        self.rsdp.extend(rsdt.to_le_bytes());
-        self.rsdp.extend(36_u32.to_le_bytes());
-        self.rsdp.extend(u64::from(xsdt).to_le_bytes());
-        self.rsdp.extend([0; 4]);
+        put(&mut self.rsdp, b"RSD PTR \0NESTLG\x02");
+        put(&mut self.rsdp, &rsdt.to_le_bytes());
+        put(&mut self.rsdp, &36_u32.to_le_bytes());
+        put(&mut self.rsdp, &u64::from(xsdt).to_le_bytes());
+        put(&mut self.rsdp, &[0; 4]);
         self.point(Piece::Rsdp, 16, 4);
         self.point(Piece::Rsdp, 24, 8);
         self.sum(Piece::Rsdp, 8, 0..20);
         self.sum(Piece::Rsdp, 32, 0..36);
     }
 
+    #[inline(never)]
     fn point(&mut self, piece: Piece, at: u32, size: u8) {
         self.pointers.push(Pointer { piece, at, size });
     }
 
+    #[inline(never)]
     fn sum(&mut self, piece: Piece, at: u32, of: Range<u32>) {
         self.checksums.push(Checksum { piece, at, of });
     }
@@ -168,6 +171,12 @@ impl Tables {
     }
 }
 
+/// Appends bytes: one copy of what would be in many places.
+#[inline(never)]
+pub(super) fn put(to: &mut Vec<u8>, bytes: &[u8]) {
+    to.extend_from_slice(bytes);
+}
+
 /// The byte that makes these sum to 0.
 pub(super) fn complement(bytes: &[u8]) -> u8 {
     let sum = bytes.iter().fold(0_u8, |sum, &byte| sum.wrapping_add(byte));
@@ -190,7 +199,7 @@ fn dsdt(cpus: u8) -> Vec<u8> {
         let mut processor = *PROCESSOR;
         processor[PROCESSOR_DIGIT] += cpu;
         processor[PROCESSOR.len() - 1] = cpu;
-        aml.extend(processor);
+        put(&mut aml, &processor);
     }
     aml
 }
@@ -206,26 +215,26 @@ fn fadt(dsdt: u32) -> [u8; 244 - HEADER] {
     const FLAGS: u32 = 1 | 1 << 2 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 8 | 1 << 10;
     let [event, control, timer] = [PM_BASE, PM_BASE + 4, PM_BASE + 8];
     let mut fadt = [0; 244 - HEADER];
-    let mut put = |at: usize, bytes: &[u8]| {
+    let mut set = |at: usize, bytes: &[u8]| {
         fadt[at - HEADER..at - HEADER + bytes.len()].copy_from_slice(bytes);
     };
-    put(40, &dsdt.to_le_bytes());
-    put(140, &dsdt.to_le_bytes());
-    put(46, &[SCI]);
-    put(56, &event.to_le_bytes());
-    put(64, &control.to_le_bytes());
-    put(76, &timer.to_le_bytes());
-    put(88, &[4, 2, 0, 4]);
-    put(96, &NO_C2.to_le_bytes());
-    put(98, &NO_C2.to_le_bytes());
-    put(108, &[CENTURY]);
-    put(109, &(LEGACY_DEVICES | NO_VGA).to_le_bytes());
-    put(112, &FLAGS.to_le_bytes());
-    put(116, &io(0xcf9, 8));
-    put(128, &[6]);
-    put(148, &io(event, 32));
-    put(172, &io(control, 16));
-    put(208, &io(timer, 32));
+    set(40, &dsdt.to_le_bytes());
+    set(140, &dsdt.to_le_bytes());
+    set(46, &[SCI]);
+    set(56, &event.to_le_bytes());
+    set(64, &control.to_le_bytes());
+    set(76, &timer.to_le_bytes());
+    set(88, &[4, 2, 0, 4]);
+    set(96, &NO_C2.to_le_bytes());
+    set(98, &NO_C2.to_le_bytes());
+    set(108, &[CENTURY]);
+    set(109, &(LEGACY_DEVICES | NO_VGA).to_le_bytes());
+    set(112, &FLAGS.to_le_bytes());
+    set(116, &io(0xcf9, 8));
+    set(128, &[6]);
+    set(148, &io(event, 32));
+    set(172, &io(control, 16));
+    set(208, &io(timer, 32));
     fadt
 }
 
@@ -241,22 +250,22 @@ fn io(port: u16, bits: u8) -> [u8; 6] {
 fn madt(cpus: u8) -> Vec<u8> {
     const PCAT_COMPAT: u8 = 1;
     let mut madt = LOCAL_APIC.to_le_bytes().to_vec();
-    madt.extend([PCAT_COMPAT, 0, 0, 0]);
+    put(&mut madt, &[PCAT_COMPAT, 0, 0, 0]);
     for cpu in 0..cpus {
-        madt.extend([0, 8, cpu, cpu, 1, 0, 0, 0]);
+        put(&mut madt, &[0, 8, cpu, cpu, 1, 0, 0, 0]);
     }
-    madt.extend([1, 12, cpus, 0]);
-    madt.extend(IO_APIC.to_le_bytes());
-    madt.extend([0; 4]);
+    put(&mut madt, &[1, 12, cpus, 0]);
+    put(&mut madt, &IO_APIC.to_le_bytes());
+    put(&mut madt, &[0; 4]);
     for (irq, pin, flags) in [
         (0, 2, 0),
         (SCI, SCI, LEVEL_HIGH),
         (10, 10, LEVEL_HIGH),
         (11, 11, LEVEL_HIGH),
     ] {
-        madt.extend([2, 10, 0, irq, pin, 0, 0, 0, flags as u8, 0]);
+        put(&mut madt, &[2, 10, 0, irq, pin, 0, 0, 0, flags as u8, 0]);
     }
-    madt.extend([4, 6, 0xff, 0, 0, 1]); // an NMI at LINT1 of each
+    put(&mut madt, &[4, 6, 0xff, 0, 0, 1]); // an NMI at LINT1 of each
     madt
 }
 

@@ -25,22 +25,27 @@ const BOOT_ORDER: &[u8] = b"/pci@i0cf8/scsi@2/disk@0,0\0";
 pub fn items(ram: u64, cpus: u8) -> Vec<Item> {
     let tables = Tables::new(cpus);
     let script = loader_script(&tables);
-    let mut items = Vec::new();
-    let mut add = |name, bytes: &[u8]| items.push((name, bytes.to_vec()));
-    add(Name::Key(RAM_SIZE), &ram.to_le_bytes());
-    add(Name::Key(NO_GRAPHIC), &[1, 0]);
-    add(Name::Key(PROCESSORS), &[cpus, 0]);
-    add(Name::Key(MOST_PROCESSORS), &[cpus, 0]);
-    add(Name::Key(IRQ0_OVERRIDE), &[1, 0, 0, 0]);
-    add(Name::File("bootorder"), BOOT_ORDER);
-    add(Name::File(file(Piece::Rsdp)), &tables.rsdp);
-    add(Name::File(file(Piece::Tables)), &tables.tables);
-    add(Name::File("etc/boot-cpus"), &[cpus, 0]);
-    add(Name::File("etc/e820"), &e820(ram));
-    add(Name::File("etc/sercon-port"), &SERIAL_PORT.to_le_bytes());
-    add(Name::File("etc/system-states"), &SYSTEM_STATES);
-    add(Name::File("etc/table-loader"), &script);
-    items
+    let e820 = e820(ram);
+    let ram = ram.to_le_bytes();
+    let serial_port = SERIAL_PORT.to_le_bytes();
+    let count = [cpus, 0];
+    let items: [(Name, &[u8]); 13] = [
+        (Name::Key(RAM_SIZE), &ram),
+        (Name::Key(NO_GRAPHIC), &[1, 0]),
+        (Name::Key(PROCESSORS), &count),
+        (Name::Key(MOST_PROCESSORS), &count),
+        (Name::Key(IRQ0_OVERRIDE), &[1, 0, 0, 0]),
+        (Name::File("bootorder"), BOOT_ORDER),
+        (Name::File(file(Piece::Rsdp)), &tables.rsdp),
+        (Name::File(file(Piece::Tables)), &tables.tables),
+        (Name::File("etc/boot-cpus"), &count),
+        (Name::File("etc/e820"), &e820),
+        (Name::File("etc/sercon-port"), &serial_port),
+        (Name::File("etc/system-states"), &SYSTEM_STATES),
+        (Name::File("etc/table-loader"), &script),
+    ];
+    let items = items.iter().map(|(name, bytes)| (*name, bytes.to_vec()));
+    items.collect()
 }
 
 const fn file(piece: Piece) -> &'static str {
@@ -101,10 +106,13 @@ const ZONE_HIGH: u8 = 1;
 const ZONE_F_SEGMENT: u8 = 2;
 
 /// Appends a command, which has 128 bytes.
+#[inline(never)]
 fn command(script: &mut Vec<u8>, number: u8, fields: &[&[u8]]) {
     let end = script.len() + 128;
-    script.extend([number, 0, 0, 0]);
-    fields.iter().for_each(|field| script.extend(*field));
+    script.extend_from_slice(&[number, 0, 0, 0]);
+    fields
+        .iter()
+        .for_each(|field| script.extend_from_slice(field));
     script.resize(end, 0);
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Cited: Intel MultiProcessor Specification 1.4 "MP Configuration Table".
 
-use super::acpi::{IO_APIC, LEVEL_HIGH, LOCAL_APIC, SCI, complement};
+use super::acpi::{IO_APIC, LEVEL_HIGH, LOCAL_APIC, SCI, complement, put};
 use alloc::vec::Vec;
 
 /// The floating pointer structure is so long, and the configuration table begins there.
@@ -24,10 +24,13 @@ const SPECIFICATION_1_4: u8 = 4;
 #[must_use]
 pub fn tables(cpus: u8, address: u32) -> Vec<u8> {
     let mut bytes = b"_MP_".to_vec();
-    bytes.extend((address + POINTER).to_le_bytes());
-    bytes.extend([POINTER as u8 / 16, SPECIFICATION_1_4, 0, 0, 0, 0, 0, 0]);
+    put(&mut bytes, &(address + POINTER).to_le_bytes());
+    put(
+        &mut bytes,
+        &[POINTER as u8 / 16, SPECIFICATION_1_4, 0, 0, 0, 0, 0, 0],
+    );
     bytes[10] = complement(&bytes);
-    bytes.extend(configuration(cpus));
+    put(&mut bytes, &configuration(cpus));
     bytes
 }
 
@@ -36,9 +39,12 @@ fn configuration(cpus: u8) -> Vec<u8> {
     const CHECKSUM: usize = 7;
     const COUNT: usize = 34;
     let mut table = Vec::new();
-    table.extend(b"PCMP\0\0\x04\0NESTLINGVIRTUAL PC  \0\0\0\0\0\0\0\0");
-    table.extend(LOCAL_APIC.to_le_bytes());
-    table.extend([0; 4]);
+    put(
+        &mut table,
+        b"PCMP\0\0\x04\0NESTLINGVIRTUAL PC  \0\0\0\0\0\0\0\0",
+    );
+    put(&mut table, &LOCAL_APIC.to_le_bytes());
+    put(&mut table, &[0; 4]);
     let entries = add_entries(&mut table, cpus);
     let length = table.len() as u16;
     table[LENGTH..LENGTH + 2].copy_from_slice(&length.to_le_bytes());
@@ -52,7 +58,7 @@ fn add_entries(table: &mut Vec<u8>, cpus: u8) -> u16 {
     (0..cpus).for_each(|cpu| add_processor(table, cpu));
     let mut others = 0;
     let mut add = |entry: [u8; 8]| {
-        table.extend(entry);
+        put(table, &entry);
         others += 1;
     };
     add([BUS, PCI, b'P', b'C', b'I', b' ', b' ', b' ']);
@@ -82,8 +88,11 @@ fn add_processor(table: &mut Vec<u8>, cpu: u8) {
     } else {
         ENABLED
     };
-    table.extend([PROCESSOR, cpu, 0x14, flags, 0, 6, 0, 0, 0x01, 0x03, 0, 0]);
-    table.extend([0; 8]);
+    put(
+        table,
+        &[PROCESSOR, cpu, 0x14, flags, 0, 6, 0, 0, 0x01, 0x03, 0, 0],
+    );
+    put(table, &[0; 8]);
 }
 
 #[cfg(test)]
