@@ -4,7 +4,7 @@ use super::flags::{self, Outcome};
 use super::memory;
 use super::operand::{self, linear_address, mask};
 use super::shift::Shift;
-use super::{condition, stack, string, wide};
+use super::{arithmetic, condition, stack, string, wide};
 use crate::machine::{Event, Reg};
 use crate::vcpu::Vcpu;
 use iced_x86::{Instruction, Mnemonic, OpKind, Register};
@@ -64,7 +64,8 @@ fn compute(v: &mut Vcpu, i: &Instruction, mnemonic: Mnemonic) -> Result<Progress
     } else if let Some(result) = bit_operation(mnemonic) {
         bit(v, i, result, mnemonic != Mnemonic::Bt)?;
     } else {
-        return Ok(Progress::Unknown);
+        return arithmetic::execute(v, i)
+            .map_or(Ok(Progress::Unknown), |done| done.map(|()| Progress::Done));
     }
     Ok(Progress::Done)
 }
@@ -147,7 +148,7 @@ impl Place {
     }
 
     /// The same of a place that is written afterwards: it must take the write.
-    fn load_to_change(self, v: &mut Vcpu, size: u8) -> Result<u64, Event> {
+    pub(super) fn load_to_change(self, v: &mut Vcpu, size: u8) -> Result<u64, Event> {
         if let Self::Memory(at) = self {
             memory::check_write(v, at, size)?;
         }
@@ -174,7 +175,7 @@ pub(super) fn size(i: &Instruction, n: u32) -> u8 {
     bytes.clamp(1, 8) as u8
 }
 
-fn set_flags(v: &mut Vcpu, outcome: Outcome) {
+pub(super) fn set_flags(v: &mut Vcpu, outcome: Outcome) {
     let rflags = v.engine.reg(Reg::Rflags);
     v.engine.set_reg(Reg::Rflags, outcome.apply(rflags));
 }

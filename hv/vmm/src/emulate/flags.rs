@@ -99,6 +99,38 @@ pub(super) fn bit(value: u64, carry: bool) -> Outcome {
     }
 }
 
+/// A product of which the lower half is this: CF and OF say that the upper one says more. SF, ZF, PF and AF are
+/// undefined.
+pub(super) fn product(low: u64, size: u8, fits: bool) -> Outcome {
+    Outcome::new(low, size, !fits, false, !fits)
+}
+
+/// SHLD and SHRD: OF is a change of sign, defined for a count of 1.
+pub(super) fn shifted(before: u64, after: u64, size: u8, carry: bool) -> Outcome {
+    let overflow = is_negative(before ^ after, size);
+    Outcome::new(after, size, carry, false, overflow)
+}
+
+/// BSF and BSR: the flags other than ZF are undefined.
+pub(super) fn zero(zero: bool) -> Outcome {
+    Outcome {
+        changed: Rflags::ZF,
+        ..counted(zero, false)
+    }
+}
+
+/// POPCNT, LZCNT and TZCNT: the last two leave OF, SF, PF and AF undefined.
+pub(super) fn counted(zero: bool, carry: bool) -> Outcome {
+    let mut flags = Rflags::empty();
+    flags.set(Rflags::ZF, zero);
+    flags.set(Rflags::CF, carry);
+    Outcome {
+        value: 0,
+        flags,
+        changed: STATUS,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

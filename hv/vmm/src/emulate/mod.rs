@@ -1,6 +1,7 @@
 //! Instructions that we carry out ourselves, where the hardware leaves it to us.
 
 pub(crate) mod access;
+mod arithmetic;
 mod condition;
 pub(crate) mod execute;
 pub mod fetch;
