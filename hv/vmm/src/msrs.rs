@@ -31,8 +31,12 @@ pub struct Msrs {
     pub system_time: u64,
 }
 
-/// IA32_MISC_ENABLE: what a guest may change.
+/// IA32_MISC_ENABLE at first: fast strings.
 pub const FAST_STRINGS: u64 = MiscellaneousEnable::FAST_STRINGS.bits();
+/// IA32_MISC_ENABLE: what a guest may change. It is kept and no more, as on the emulators and under KVM: thermal control,
+/// Enhanced SpeedStep, MONITOR, the limit of CPUID, xTPR messages, and the execute-disable bit.
+pub const MISC_ENABLE_WRITABLE: u64 =
+    FAST_STRINGS | 1 << 3 | 1 << 16 | 1 << 18 | 1 << 22 | 1 << 23 | 1 << 34;
 /// IA32_MISC_ENABLE: what it reads whatever it wrote, as these say that there is no such thing.
 pub const MISC_ENABLE_FIXED: u64 = MiscellaneousEnable::BTS_UNAVAILABLE
     .union(MiscellaneousEnable::PEBS_UNAVAILABLE)

@@ -83,6 +83,9 @@ pub struct Vcpu {
     pub counts: Counts,
 }
 
+/// How many interrupts a second a periodic timer makes at most. KVM does not go further either.
+const SHORT_PERIODS: u64 = 5000;
+
 impl Vcpu {
     /// Virtual CPU `number` of a guest, after reset, with registers that go through to the engine's. All but the
     /// first wait to be started.
@@ -141,7 +144,8 @@ impl Vcpu {
             .next_deadline()
             .is_some_and(|deadline| deadline <= now)
         {
-            self.lapic.advance(now);
+            self.lapic
+                .advance(now, self.host.machine.tsc_hz() / SHORT_PERIODS);
         }
         self.receive();
     }

@@ -242,9 +242,11 @@ impl Lapic {
         self.registers.timer.deadline()
     }
 
-    /// Fires the timer if its time has come.
-    pub fn advance(&mut self, now: u64) {
-        if self.registers.timer.expire(now) && self.registers.timer.vector_entry & MASKED == 0 {
+    /// Fires the timer if its time has come. `least` is the shortest period that it keeps to.
+    pub fn advance(&mut self, now: u64, least: u64) {
+        if self.registers.timer.expire(now, least)
+            && self.registers.timer.vector_entry & MASKED == 0
+        {
             self.request(self.registers.timer.vector_entry as u8);
         }
     }

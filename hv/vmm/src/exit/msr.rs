@@ -7,7 +7,7 @@ use super::table::Verdict;
 use super::{Exit, cpuid};
 use crate::device::lapic::{PAGE, base};
 use crate::machine::{Gpr, Reg};
-use crate::msrs::{FAST_STRINGS, FIXED_RANGES, MISC_ENABLE_FIXED, VARIABLE_RANGES};
+use crate::msrs::{FIXED_RANGES, MISC_ENABLE_FIXED, MISC_ENABLE_WRITABLE, VARIABLE_RANGES};
 use crate::pvclock;
 use crate::vcpu::Vcpu;
 use spec::addr::L1Gpa;
@@ -128,7 +128,7 @@ fn set(v: &mut Vcpu, msr: Msr, value: u64) -> Result<(), Refused> {
             })?;
         }
         Msr::IA32_MISC_ENABLE => {
-            let valid = value & !(MISC_ENABLE_FIXED | FAST_STRINGS) == 0;
+            let valid = value & !(MISC_ENABLE_FIXED | MISC_ENABLE_WRITABLE) == 0;
             store_if(valid, || v.msrs.misc_enable = value | MISC_ENABLE_FIXED)?;
         }
         Msr::IA32_TSC_ADJUST if cpuid::has_tsc_adjust(v) => set_tsc_offset(v, value),

@@ -38,9 +38,9 @@ fn one_shot_fires_once_and_counts_down() {
         (lapic.next_deadline(), lapic.read_page(CURRENT, 1000 + 160)),
         (Some(2600), 90)
     );
-    lapic.advance(2599);
+    lapic.advance(2599, 0);
     assert_eq!(lapic.pending_interrupt(), None);
-    lapic.advance(2600);
+    lapic.advance(2600, 0);
     assert_eq!(
         (lapic.pending_interrupt(), lapic.next_deadline()),
         (Some(Pending::Vector(0x40)), None)
@@ -73,7 +73,7 @@ fn periods_that_go_by_unseen_make_one_interrupt() {
     lapic.write_page(TIMER, 0x2_0040, 0);
     lapic.write_page(DIVIDE, 0b1011, 0);
     lapic.write_page(INITIAL, 100, 0);
-    lapic.advance(350);
+    lapic.advance(350, 0);
     assert_eq!(
         (lapic.pending_interrupt(), lapic.next_deadline()),
         (Some(Pending::Vector(0x40)), Some(400))
@@ -91,7 +91,7 @@ fn tsc_deadline_counts_only_in_its_mode() {
         (lapic.next_deadline(), lapic.tsc_deadline()),
         (Some(500), 500)
     );
-    lapic.advance(500);
+    lapic.advance(500, 0);
     assert_eq!(
         (lapic.pending_interrupt(), lapic.tsc_deadline()),
         (Some(Pending::Vector(0x40)), 0)
@@ -249,7 +249,7 @@ fn the_first_error_since_the_last_write_of_esr_interrupts() {
     lapic.write_page(TIMER, 3, 0);
     lapic.write_page(DIVIDE, 0b1011, 0);
     lapic.write_page(INITIAL, 10, 0);
-    lapic.advance(10);
+    lapic.advance(10, 0);
     assert_eq!(
         lapic.pending_interrupt(),
         Some(Pending::Vector(0x55)),
@@ -342,7 +342,7 @@ proptest! {
                 (false, false) => { lapic.read_page(register, now); }
             }
             let _ = lapic.set_base(value.rotate_left(u32::from(register)));
-            lapic.advance(now);
+            lapic.advance(now, 0);
             if let Some(pending) = lapic.pending_interrupt() {
                 let vector = lapic.acknowledge(pending);
                 prop_assert!(lapic.registers.in_service.highest() == Some(vector));

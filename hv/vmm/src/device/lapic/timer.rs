@@ -99,14 +99,16 @@ impl Timer {
         }
     }
 
-    /// True if the timer fires. Periods that went by unseen make one interrupt.
-    pub(super) fn expire(&mut self, now: u64) -> bool {
+    /// True if the timer fires. Periods that went by unseen make one interrupt, and so do those within `least`: a
+    /// guest with a shorter period would do nothing but take interrupts.
+    pub(super) fn expire(&mut self, now: u64, least: u64) -> bool {
         let Some(deadline) = self.deadline.filter(|&deadline| now >= deadline) else {
             return false;
         };
         let period = self.period();
+        let unseen = now - deadline + if period < least { least } else { 0 };
         self.deadline = match self.vector_entry & MODE {
-            PERIODIC if period != 0 => Some(deadline + ((now - deadline) / period + 1) * period),
+            PERIODIC if period != 0 => Some(deadline + (unseen / period + 1) * period),
             _ => None,
         };
         true

@@ -67,7 +67,11 @@ fn each_register_keeps_what_it_takes() {
         (Msr(0x20f), &[0xff_ffff_f800, 0], &[1, 0x400, 1 << 40]),
         (Msr::IA32_MTRR_FIX64K_00000, &[WB, 0], &[2, 7 << 56]),
         (Msr::IA32_MTRR_FIX4K_F8000, &[WB, 0], &[3]),
-        (Msr::IA32_MISC_ENABLE, &[0x1801, 0x1800], &[2, 1 << 34]),
+        (
+            Msr::IA32_MISC_ENABLE,
+            &[0x1801, 0x1800, 0x4_00c5_1809],
+            &[2, 1 << 35],
+        ),
         (Msr::IA32_MC0_CTL, &[0, !0], &[]),
         (Msr(0x40d), &[0], &[1]),
         (Msr(0x40e), &[0], &[1]),

@@ -47,10 +47,10 @@ fn between_one_shot_and_periodic_the_count_goes_on() {
         (timer.current_count(1060), timer.deadline()),
         (40, Some(1100))
     );
-    assert!(timer.expire(1100));
+    assert!(timer.expire(1100, 0));
     assert_eq!(timer.deadline(), Some(1200));
     timer.set_vector_entry(0x40);
-    assert!(timer.expire(1200));
+    assert!(timer.expire(1200, 0));
     timer.set_vector_entry(PERIODIC | 0x40);
     assert_eq!((timer.current_count(1300), timer.deadline()), (0, None));
 }
@@ -65,4 +65,15 @@ fn to_and_from_tsc_deadline_mode_the_timer_stops() {
     timer.set_tsc_deadline(5000);
     timer.set_vector_entry(0x40);
     assert_eq!((timer.deadline(), timer.tsc_deadline()), (None, 0));
+}
+
+#[test]
+fn short_periods_leave_time_for_the_guest_and_keep_their_phase() {
+    let mut timer = timer(0x40, BY_1);
+    timer.set_vector_entry(PERIODIC | 0x40);
+    assert!(timer.expire(1130, 1000));
+    assert_eq!(timer.deadline(), Some(2200));
+    assert_eq!(timer.current_count(2150), 50);
+    assert!(timer.expire(2200, 100));
+    assert_eq!(timer.deadline(), Some(2300));
 }
