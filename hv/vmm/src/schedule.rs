@@ -113,18 +113,7 @@ impl Scheduler {
             SLICE_MS
         };
         let now = host.machine.now();
-        if vcpu.activity != Activity::WaitForSipi {
-            vcpu.set_activity(Activity::Active);
-        }
-        if !vcpu.is_loaded {
-            queue.iter_mut().for_each(|other| unload(other));
-            vcpu.engine.load();
-            vcpu.is_loaded = true;
-        }
-        if vcpu.shares_cpu == queue.is_empty() {
-            vcpu.shares_cpu = !queue.is_empty();
-            vcpu.engine.set_pause_exiting(vcpu.shares_cpu);
-        }
+        load(&mut vcpu, queue);
         let slice_end = now.saturating_add(ticks(host, slice)).min(vcpu.expires);
         let pause = if now < vcpu.expires {
             run(&mut vcpu, slice_end, &RINGS[cpu])
@@ -188,6 +177,22 @@ fn ticks(host: &Host, milliseconds: u64) -> u64 {
     host.machine.tsc_hz() / 1000 * milliseconds
 }
 
+/// Gives the physical CPU to a virtual one; the others in the queue wait for it.
+fn load(vcpu: &mut Vcpu, queue: &mut VecDeque<Box<Vcpu>>) {
+    if vcpu.activity != Activity::WaitForSipi {
+        vcpu.set_activity(Activity::Active);
+    }
+    if !vcpu.is_loaded {
+        queue.iter_mut().for_each(|other| unload(other));
+        vcpu.engine.load();
+        vcpu.is_loaded = true;
+    }
+    if vcpu.shares_cpu == queue.is_empty() {
+        vcpu.shares_cpu = !queue.is_empty();
+        vcpu.engine.set_pause_exiting(vcpu.shares_cpu);
+    }
+}
+
 /// Takes the physical CPU from a virtual one that has it. It keeps it while no other runs.
 fn unload(vcpu: &mut Vcpu) {
     if core::mem::take(&mut vcpu.is_loaded) {
@@ -214,12 +219,12 @@ fn is_ready(v: &mut Vcpu, now: u64) -> bool {
 
 /// When the first of the waiting virtual CPUs may become ready by time alone.
 fn next_deadline(queue: &VecDeque<Box<Vcpu>>, host: &Host) -> Option<u64> {
-    let waking = |v: &Box<Vcpu>| match v.activity {
+    let waking = |v: &Vcpu| match v.activity {
         Activity::Active => Some(host.machine.now()),
         Activity::Waiting(until) => Some(until),
         Activity::Halted { .. } | Activity::WaitForSipi => v.next_deadline(),
     };
-    let ending = |v: &Box<Vcpu>| v.timeout.map(|_| v.expires);
+    let ending = |v: &Vcpu| v.timeout.map(|_| v.expires);
     queue
         .iter()
         .flat_map(|v| [waking(v), ending(v)])

@@ -23,7 +23,7 @@ const FORBIDDEN: [(&str, &str); 12] = [
 const SAY_WHICH: &str = "say blocking by STI or MOV SS, interrupt shadow, or read shadow";
 
 /// Names that the manuals give: registers, fields and controls, as they print them.
-const MANUALS: [&str; 10] = [
+const MANUALS: [&str; 12] = [
     "misc_enable",
     "misc_features_enables",
     "mc0_misc",
@@ -34,6 +34,9 @@ const MANUALS: [&str; 10] = [
     "shadow_stack",
     "spec_ctrl_shadow",
     "tpr_shadow",
+    // VIRTIO 1.2: the "common configuration structure", VIRTIO_PCI_CAP_COMMON_CFG.
+    "common_configuration",
+    "common_cfg",
 ];
 
 pub(super) fn check(source: &Source, findings: &mut Vec<Finding>) {

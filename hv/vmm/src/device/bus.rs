@@ -339,9 +339,8 @@ fn insert(rows: &mut Vec<Row>, first: u64, last: u64, device: impl Device + 'sta
 
 #[inline]
 fn find(rows: &mut [Row], at: u64) -> Option<&mut Row> {
-    rows.iter_mut()
-        .find(|row| at <= row.last)
-        .filter(|row| at >= row.first)
+    let index = rows.partition_point(|row| row.last < at);
+    rows.get_mut(index).filter(|row| at >= row.first)
 }
 
 #[cfg(test)]

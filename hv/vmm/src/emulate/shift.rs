@@ -38,9 +38,22 @@ impl Shift {
             return super::flags::unchanged(value, size);
         }
         let value = value & mask(size);
+        let (result, carry) = self.result(value, count, carry, bits);
+        let result = result & mask(size);
         let top = |value: u64| value >> (bits - 1) & 1 != 0;
         let second = |value: u64| value >> (bits - 2) & 1 != 0;
-        let (result, carry) = match self {
+        let overflow = match self {
+            Self::Left | Self::RotateLeft | Self::RotateLeftThroughCarry => top(result) != carry,
+            Self::Right => top(value),
+            Self::ArithmeticRight => false,
+            Self::RotateRight | Self::RotateRightThroughCarry => top(result) != second(result),
+        };
+        self.outcome(result, carry, overflow, size)
+    }
+
+    /// The result, in its low bits, and the carry, for a count that is not 0.
+    fn result(self, value: u64, count: u32, carry: bool, bits: u32) -> (u64, bool) {
+        match self {
             Self::Left => {
                 let wide = u128::from(value) << count;
                 (wide as u64, wide >> bits & 1 != 0)
@@ -56,7 +69,7 @@ impl Shift {
             }
             Self::RotateRight => {
                 let result = rotate(value.into(), bits - count % bits, bits) as u64;
-                (result, top(result))
+                (result, result >> (bits - 1) & 1 != 0)
             }
             Self::RotateLeftThroughCarry | Self::RotateRightThroughCarry => {
                 let (wide, width) = (u128::from(value) | u128::from(carry) << bits, bits + 1);
@@ -67,15 +80,7 @@ impl Shift {
                 let rotated = rotate(wide, by, width);
                 (rotated as u64, rotated >> bits & 1 != 0)
             }
-        };
-        let result = result & mask(size);
-        let overflow = match self {
-            Self::Left | Self::RotateLeft | Self::RotateLeftThroughCarry => top(result) != carry,
-            Self::Right => top(value),
-            Self::ArithmeticRight => false,
-            Self::RotateRight | Self::RotateRightThroughCarry => top(result) != second(result),
-        };
-        self.outcome(result, carry, overflow, size)
+        }
     }
 
     fn outcome(self, result: u64, carry: bool, overflow: bool, size: u8) -> Outcome {

@@ -132,15 +132,7 @@ fn set(v: &mut Vcpu, msr: Msr, value: u64) -> Result<(), Refused> {
             store_if(valid, || v.msrs.misc_enable = value | MISC_ENABLE_FIXED)?;
         }
         Msr::IA32_TSC_ADJUST if cpuid::has_tsc_adjust(v) => set_tsc_offset(v, value),
-        Msr::KVM_WALL_CLOCK => {
-            store_if(value.is_multiple_of(4), || v.msrs.wall_clock = value)?;
-            pvclock::write_wall_clock(v, value);
-        }
-        Msr::KVM_SYSTEM_TIME => {
-            let at = value & !pvclock::ENABLE;
-            store_if(at.is_multiple_of(4), || v.msrs.system_time = value)?;
-            pvclock::write_system_time(v);
-        }
+        Msr::KVM_WALL_CLOCK | Msr::KVM_SYSTEM_TIME => return set_pvclock(v, msr, value),
         Msr::IA32_BIOS_SIGN_ID => store_if(value == 0, || ())?,
         Msr::IA32_MCG_STATUS => store_if(value == 0, || ())?,
         Msr::IA32_DEBUGCTL => store_if(value == 0, || ())?,
@@ -153,6 +145,19 @@ fn set(v: &mut Vcpu, msr: Msr, value: u64) -> Result<(), Refused> {
                 v.msrs.fixed_ranges[n] = value
             })?;
         }
+    }
+    Ok(())
+}
+
+/// Where the paravirtual clock is to be written: an address aligned to 4, and for the system time a bit that enables it.
+fn set_pvclock(v: &mut Vcpu, msr: Msr, value: u64) -> Result<(), Refused> {
+    if msr == Msr::KVM_WALL_CLOCK {
+        store_if(value.is_multiple_of(4), || v.msrs.wall_clock = value)?;
+        pvclock::write_wall_clock(v, value);
+    } else {
+        let at = value & !pvclock::ENABLE;
+        store_if(at.is_multiple_of(4), || v.msrs.system_time = value)?;
+        pvclock::write_system_time(v);
     }
     Ok(())
 }

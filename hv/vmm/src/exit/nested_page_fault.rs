@@ -53,29 +53,7 @@ fn outside_ram(x: &Exit, v: &mut Vcpu, fault: NestedFault) -> Verdict {
             ),
         );
     }
-    v.translated = fault.gva.map(|gva| Translated {
-        from: gva.align_down(PAGE_SIZE),
-        to: fault.gpa.align_down(PAGE_SIZE),
-        write: fault.write,
-    });
-    let candidate = Candidate::of(v);
-    let progress = fetch::instruction(v).map(|i| {
-        let done = execute(v, &i);
-        if done == Ok(Progress::Done) {
-            candidate.remember(v, &i);
-        }
-        (i.len() as u8, done)
-    });
-    v.translated = None;
-    let done = match progress {
-        Ok((length, done)) => done.map(|progress| (length, progress)),
-        Err(FetchError::Fault(event)) => Err(event),
-        Err(FetchError::Nowhere) => {
-            let what = "instruction fetch from guest-physical memory that is not there";
-            return simple::stop(v, x, what);
-        }
-    };
-    match done {
+    match emulate(v, fault) {
         Ok((length, Progress::Done)) => Verdict::NextBy(length),
         Ok((_, Progress::Partly)) => Verdict::NextBy(0),
         Ok((_, Progress::Unknown)) => {
@@ -85,8 +63,31 @@ fn outside_ram(x: &Exit, v: &mut Vcpu, fault: NestedFault) -> Verdict {
             );
             simple::stop(v, x, &what)
         }
-        Err(event) => Verdict::Inject(event),
+        Err(FetchError::Fault(event)) => Verdict::Inject(event),
+        Err(FetchError::Nowhere) => {
+            let what = "instruction fetch from guest-physical memory that is not there";
+            simple::stop(v, x, what)
+        }
     }
+}
+
+/// Carries out the instruction at RIP; its length, and how far it came.
+fn emulate(v: &mut Vcpu, fault: NestedFault) -> Result<(u8, Progress), FetchError> {
+    v.translated = fault.gva.map(|gva| Translated {
+        from: gva.align_down(PAGE_SIZE),
+        to: fault.gpa.align_down(PAGE_SIZE),
+        write: fault.write,
+    });
+    let candidate = Candidate::of(v);
+    let done = fetch::instruction(v).and_then(|i| {
+        let progress = execute(v, &i).map_err(FetchError::Fault)?;
+        if progress == Progress::Done {
+            candidate.remember(v, &i);
+        }
+        Ok((i.len() as u8, progress))
+    });
+    v.translated = None;
+    done
 }
 
 #[cfg(test)]

@@ -117,25 +117,8 @@ impl Seat<'_> {
         cpus: usize,
         virtio: Option<&Virtio>,
     ) -> Vcpu {
-        let machine = self.host.machine;
-        let console = Arc::new(Console::new(
-            machine,
-            self.shares_console.then_some(self.number),
-            reader(self.modules) == self.number,
-        ));
-        let interrupts = Arc::new(Interrupts::new(Processors::new(machine, cpus)));
-        let wiring = Wiring {
-            console: console.clone(),
-            uart_reads: !virtio.is_some_and(Virtio::has_console),
-            interrupts: interrupts.clone(),
-            clock: Clock::new(machine),
-            ram: space.ram(),
-        };
-        let models = virtio.map_or_else(Vec::new, |virtio| virtio.models(self, &wiring));
-        let mut bus = Bus::new(&wiring, models);
-        let ram = space.ram();
-        let items = move || pc::configuration::items(ram.size(), cpus as u8);
-        bus.add_ports(fw_cfg::FIRST, fw_cfg::LAST, FwCfg::new(ram, items));
+        let wiring = self.wiring(space.ram(), cpus, virtio);
+        let bus = self.new_bus(&wiring, cpus, virtio);
         let root = space.root();
         let guest = Guest {
             number: self.number,
@@ -146,8 +129,8 @@ impl Seat<'_> {
             bus: Mutex::new(bus),
             space: Mutex::new(space),
             root,
-            interrupts,
-            console,
+            interrupts: wiring.interrupts,
+            console: wiring.console,
             run_time: RunTime::default(),
             end: Once::new(),
             left: AtomicUsize::new(0),
@@ -156,6 +139,28 @@ impl Seat<'_> {
             _heap: heap,
         };
         Arc::new(guest).new_vcpu(self.host, 0)
+    }
+
+    fn wiring(&self, ram: GuestRam, cpus: usize, virtio: Option<&Virtio>) -> Wiring {
+        let machine = self.host.machine;
+        let prefix = self.shares_console.then_some(self.number);
+        let reads = reader(self.modules) == self.number;
+        Wiring {
+            console: Arc::new(Console::new(machine, prefix, reads)),
+            uart_reads: !virtio.is_some_and(Virtio::has_console),
+            interrupts: Arc::new(Interrupts::new(Processors::new(machine, cpus))),
+            clock: Clock::new(machine),
+            ram,
+        }
+    }
+
+    fn new_bus(&self, wiring: &Wiring, cpus: usize, virtio: Option<&Virtio>) -> Bus {
+        let models = virtio.map_or_else(Vec::new, |virtio| virtio.models(self, wiring));
+        let mut bus = Bus::new(wiring, models);
+        let ram = wiring.ram;
+        let items = move || pc::configuration::items(ram.size(), cpus as u8);
+        bus.add_ports(fw_cfg::FIRST, fw_cfg::LAST, FwCfg::new(ram, items));
+        bus
     }
 }
 

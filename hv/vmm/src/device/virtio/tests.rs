@@ -137,16 +137,16 @@ impl Driver {
         }
     }
 
-    fn common(&mut self, offset: u16, size: u8) -> u32 {
+    fn common_configuration(&mut self, offset: u16, size: u8) -> u32 {
         self.input(self.structures[1] + offset, size)
     }
 
-    fn set_common(&mut self, offset: u16, size: u8, value: u32) {
+    fn set_common_configuration(&mut self, offset: u16, size: u8, value: u32) {
         self.output(self.structures[1] + offset, size, value);
     }
 
     fn status(&mut self) -> u32 {
-        self.common(0x14, 1)
+        self.common_configuration(0x14, 1)
     }
 
     fn isr(&mut self) -> u32 {
@@ -159,28 +159,28 @@ impl Driver {
 
     fn features(&mut self) -> u64 {
         let [low, high] = [0, 1].map(|half| {
-            self.set_common(0, 4, half);
-            u64::from(self.common(4, 4))
+            self.set_common_configuration(0, 4, half);
+            u64::from(self.common_configuration(4, 4))
         });
         high << 32 | low
     }
 
     fn set_features(&mut self, features: u64) {
         for half in [0, 1] {
-            self.set_common(8, 4, half);
-            self.set_common(0xc, 4, (features >> (32 * half)) as u32);
+            self.set_common_configuration(8, 4, half);
+            self.set_common_configuration(0xc, 4, (features >> (32 * half)) as u32);
         }
     }
 
     fn set_up_queue(&mut self, number: u16) {
-        self.set_common(0x16, 2, number.into());
-        self.size = self.common(0x18, 2) as u16;
+        self.set_common_configuration(0x16, 2, number.into());
+        self.size = self.common_configuration(0x18, 2) as u16;
         let areas = [DESCRIPTORS, AVAILABLE, USED];
         for (at, area) in [0x20, 0x28, 0x30].into_iter().zip(areas) {
-            self.set_common(at, 4, area as u32);
-            self.set_common(at + 4, 4, 0);
+            self.set_common_configuration(at, 4, area as u32);
+            self.set_common_configuration(at + 4, 4, 0);
         }
-        self.set_common(0x1c, 2, 1);
+        self.set_common_configuration(0x1c, 2, 1);
         (self.available, self.used) = (0, 0);
         self.ram.zero(L1Gpa(DESCRIPTORS), 0x4000).unwrap();
     }
@@ -188,13 +188,13 @@ impl Driver {
     /// "Device Initialization".
     fn start(&mut self, features: u64) {
         for status in [0, 1, 3] {
-            self.set_common(0x14, 1, status);
+            self.set_common_configuration(0x14, 1, status);
         }
         self.set_features(features);
-        self.set_common(0x14, 1, 0xb);
+        self.set_common_configuration(0x14, 1, 0xb);
         assert_eq!(self.status(), 0xb, "the features are taken");
         self.set_up_queue(0);
-        self.set_common(0x14, 1, 0xf);
+        self.set_common_configuration(0x14, 1, 0xf);
     }
 
     fn write_ram(&self, at: u64, bytes: &[u8]) {

@@ -103,16 +103,16 @@ fn access(driver: &mut Driver, random: &mut Rng) {
 fn restart_wildly(driver: &mut Driver, random: &mut Rng) {
     driver.write_pci(4, 2, 5);
     driver.write_pci(0x10, 4, 0xc001);
-    driver.set_common(0x14, 1, 0);
+    driver.set_common_configuration(0x14, 1, 0);
     driver.set_features(1 << 32 | 1 << 28);
-    driver.set_common(0x14, 1, 0xb);
+    driver.set_common_configuration(0x14, 1, 0xb);
     for area in [0x20, 0x28, 0x30] {
         let address = place(random);
-        driver.set_common(area, 4, address as u32);
-        driver.set_common(area + 4, 4, (address >> 32) as u32);
+        driver.set_common_configuration(area, 4, address as u32);
+        driver.set_common_configuration(area + 4, 4, (address >> 32) as u32);
     }
-    driver.set_common(0x1c, 2, 1);
-    driver.set_common(0x14, 1, 0xf);
+    driver.set_common_configuration(0x1c, 2, 1);
+    driver.set_common_configuration(0x14, 1, 0xf);
 }
 
 fn guards(driver: &Driver) -> Vec<u8> {

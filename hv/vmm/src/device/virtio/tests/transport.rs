@@ -16,9 +16,9 @@ fn devices_are_non_transitional_and_tell_where_their_structures_are() {
         assert_eq!(driver.read_pci(0, 4), id << 16 | 0x1af4);
         assert!(driver.read_pci(8, 1) >= 1 && driver.read_pci(0x2e, 2) >= 0x40);
         assert_eq!(driver.read_pci(8, 4) >> 8, class);
-        let [_, common, notify, isr, own, _] = driver.structures;
-        assert!(common % 4 == 0 && notify % 2 == 0 && own % 4 == 0);
-        assert!(isr > common && (own > common) == device);
+        let [_, common_configuration, notify, isr, own, _] = driver.structures;
+        assert!(common_configuration % 4 == 0 && notify % 2 == 0 && own % 4 == 0);
+        assert!(isr > common_configuration && (own > common_configuration) == device);
     }
 }
 
@@ -28,8 +28,12 @@ fn features_are_taken_only_if_they_were_offered_and_with_version_1() {
     let mut driver = Driver::disk(image(), false);
     let offered = driver.features();
     assert!(offered & (1 << 32) != 0);
-    driver.set_common(0, 4, 2);
-    assert_eq!(driver.common(4, 4), 0, "there are 64 feature bits");
+    driver.set_common_configuration(0, 4, 2);
+    assert_eq!(
+        driver.common_configuration(4, 4),
+        0,
+        "there are 64 feature bits"
+    );
     for (features, taken) in [
         (1 << 32, true),
         (offered, true),
@@ -37,62 +41,98 @@ fn features_are_taken_only_if_they_were_offered_and_with_version_1() {
         (1 << 32 | 1 << 33, false),
         (1 << 32 | 1 << 63, false),
     ] {
-        driver.set_common(0x14, 1, 0);
+        driver.set_common_configuration(0x14, 1, 0);
         driver.set_features(features);
-        driver.set_common(0x14, 1, 0xb);
+        driver.set_common_configuration(0x14, 1, 0xb);
         assert_eq!(driver.status() & 8 != 0, taken, "{features:#x}");
-        driver.set_common(0x14, 1, 0xf);
+        driver.set_common_configuration(0x14, 1, 0xf);
         assert_eq!(driver.status() & 4 != 0, taken, "no DRIVER_OK without");
     }
-    driver.set_common(0x14, 1, 0);
+    driver.set_common_configuration(0x14, 1, 0);
     driver.start(1 << 32);
     driver.set_features(0);
-    driver.set_common(8, 4, 1);
-    assert_eq!(driver.common(0xc, 4), 1, "they stay");
+    driver.set_common_configuration(8, 4, 1);
+    assert_eq!(driver.common_configuration(0xc, 4), 1, "they stay");
 }
 
 /// "Common configuration structure layout": what a reset leaves, and what takes which values.
 #[test]
 fn the_common_configuration_is_the_specifications() {
     let mut driver = Driver::disk(image(), false);
-    driver.set_common(0x14, 1, 0);
-    assert_eq!((driver.status(), driver.common(0x12, 2)), (0, 1));
+    driver.set_common_configuration(0x14, 1, 0);
     assert_eq!(
-        (driver.common(0x10, 2), driver.common(0x1a, 2)),
+        (driver.status(), driver.common_configuration(0x12, 2)),
+        (0, 1)
+    );
+    assert_eq!(
+        (
+            driver.common_configuration(0x10, 2),
+            driver.common_configuration(0x1a, 2)
+        ),
         (0xffff, 0xffff),
         "no MSI-X"
     );
-    assert_eq!((driver.common(0x18, 2), driver.common(0x1c, 2)), (128, 0));
-    for (written, size) in [(64, 64), (0, 64), (48, 64), (256, 64), (1, 1), (128, 128)] {
-        driver.set_common(0x18, 2, written);
-        assert_eq!(driver.common(0x18, 2), size, "written {written}");
-    }
-    for at in (0x20..0x38).step_by(4) {
-        driver.set_common(at, 4, 0x1000 + u32::from(at));
-    }
-    driver.set_common(0x1c, 2, 2);
-    assert_eq!(driver.common(0x1c, 2), 0, "enabled by 1 only");
-    driver.set_common(0x1c, 2, 1);
-    driver.set_common(0x1c, 2, 0);
-    assert_eq!(driver.common(0x1c, 2), 1, "disabled by reset only");
-    driver.set_common(0x18, 2, 2);
-    for at in (0x20..0x38).step_by(4) {
-        driver.set_common(at, 4, 0);
-        assert_eq!(driver.common(at, 4), 0x1000 + u32::from(at), "enabled");
-    }
-    assert_eq!((driver.common(0x18, 2), driver.common(0x1e, 2)), (128, 0));
-    driver.set_common(0x16, 2, 1);
     assert_eq!(
         (
-            driver.common(0x16, 2),
-            driver.common(0x18, 2),
-            driver.common(0x20, 4)
+            driver.common_configuration(0x18, 2),
+            driver.common_configuration(0x1c, 2)
+        ),
+        (128, 0)
+    );
+    for (written, size) in [(64, 64), (0, 64), (48, 64), (256, 64), (1, 1), (128, 128)] {
+        driver.set_common_configuration(0x18, 2, written);
+        assert_eq!(
+            driver.common_configuration(0x18, 2),
+            size,
+            "written {written}"
+        );
+    }
+    for at in (0x20..0x38).step_by(4) {
+        driver.set_common_configuration(at, 4, 0x1000 + u32::from(at));
+    }
+    driver.set_common_configuration(0x1c, 2, 2);
+    assert_eq!(driver.common_configuration(0x1c, 2), 0, "enabled by 1 only");
+    driver.set_common_configuration(0x1c, 2, 1);
+    driver.set_common_configuration(0x1c, 2, 0);
+    assert_eq!(
+        driver.common_configuration(0x1c, 2),
+        1,
+        "disabled by reset only"
+    );
+    driver.set_common_configuration(0x18, 2, 2);
+    for at in (0x20..0x38).step_by(4) {
+        driver.set_common_configuration(at, 4, 0);
+        assert_eq!(
+            driver.common_configuration(at, 4),
+            0x1000 + u32::from(at),
+            "enabled"
+        );
+    }
+    assert_eq!(
+        (
+            driver.common_configuration(0x18, 2),
+            driver.common_configuration(0x1e, 2)
+        ),
+        (128, 0)
+    );
+    driver.set_common_configuration(0x16, 2, 1);
+    assert_eq!(
+        (
+            driver.common_configuration(0x16, 2),
+            driver.common_configuration(0x18, 2),
+            driver.common_configuration(0x20, 4)
         ),
         (1, 0, 0),
         "there is no queue 1"
     );
-    driver.set_common(0x14, 1, 0);
-    assert_eq!((driver.common(0x16, 2), driver.common(0x1c, 2)), (0, 0));
+    driver.set_common_configuration(0x14, 1, 0);
+    assert_eq!(
+        (
+            driver.common_configuration(0x16, 2),
+            driver.common_configuration(0x1c, 2)
+        ),
+        (0, 0)
+    );
 }
 
 /// "ISR status capability": a read clears it, and the interrupt with it.
@@ -105,7 +145,7 @@ fn the_isr_status_is_cleared_by_its_read() {
     assert_eq!((driver.isr(), driver.is_interrupting()), (1, false));
     assert_eq!(driver.isr(), 0);
     driver.block(0, 0, 512);
-    driver.set_common(0x14, 1, 0);
+    driver.set_common_configuration(0x14, 1, 0);
     assert!(!driver.is_interrupting() && driver.isr() == 0, "reset");
     let others = (0..LINES as u8).filter(|&line| driver.interrupts.is_asserted(line));
     assert_eq!(others.count(), 0);
@@ -136,9 +176,9 @@ fn nothing_happens_before_driver_ok_or_without_bus_mastering() {
         driver.notify(queue);
     }
     assert_eq!(driver.take_used(), None, "another queue");
-    driver.set_common(0x14, 1, 0);
+    driver.set_common_configuration(0x14, 1, 0);
     driver.set_features(1 << 32);
-    driver.set_common(0x14, 1, 0xb);
+    driver.set_common_configuration(0x14, 1, 0xb);
     driver.set_up_queue(0);
     driver.chain(
         DESCRIPTORS,
@@ -147,7 +187,7 @@ fn nothing_happens_before_driver_ok_or_without_bus_mastering() {
     driver.offer(0);
     driver.notify(0);
     assert_eq!(driver.take_used(), None, "no DRIVER_OK");
-    driver.set_common(0x14, 1, 0xf);
+    driver.set_common_configuration(0x14, 1, 0xf);
     driver.notify(0);
     assert!(driver.take_used().is_some());
 }
@@ -249,7 +289,7 @@ fn what_breaks_the_rules_needs_a_reset() {
         break_it(&mut driver);
         driver.notify(0);
         assert_eq!((driver.status(), driver.isr()), (0x4f, 2), "{what}");
-        driver.set_common(0x14, 1, 0xf);
+        driver.set_common_configuration(0x14, 1, 0xf);
         driver.notify(0);
         assert_eq!(
             (driver.status(), driver.take_used()),
@@ -274,14 +314,14 @@ fn rings_outside_ram_and_odd_ones_need_a_reset() {
         (0x34, u64::from(u32::MAX)),
     ] {
         let mut driver = Driver::disk(image(), false);
-        driver.set_common(0x14, 1, 0);
+        driver.set_common_configuration(0x14, 1, 0);
         driver.set_features(1 << 32);
-        driver.set_common(0x14, 1, 0xb);
-        driver.set_common(0x30, 4, USED as u32);
-        driver.set_common(0x28, 4, AVAILABLE as u32);
-        driver.set_common(register, 4, address as u32);
-        driver.set_common(0x1c, 2, 1);
-        driver.set_common(0x14, 1, 0xf);
+        driver.set_common_configuration(0x14, 1, 0xb);
+        driver.set_common_configuration(0x30, 4, USED as u32);
+        driver.set_common_configuration(0x28, 4, AVAILABLE as u32);
+        driver.set_common_configuration(register, 4, address as u32);
+        driver.set_common_configuration(0x1c, 2, 1);
+        driver.set_common_configuration(0x14, 1, 0xf);
         driver.chain(0, &[(BUFFERS, 16, false), (BUFFERS + 16, 1, true)]);
         driver.write_ram(AVAILABLE + 2, &[1, 0]);
         driver.notify(0);
@@ -309,11 +349,11 @@ fn registers_are_reached_through_configuration_space_too() {
     assert_eq!(driver.status(), 0);
     let data = choose(&mut driver, 0, 4);
     driver.write_pci(data, 4, 1);
-    assert_eq!(driver.common(4, 4), 1);
+    assert_eq!(driver.common_configuration(4, 4), 1);
     for (offset, length) in [(1, 2), (0, 3), (0, 0), (0x80, 4), (0x7e, 4), (u32::MAX, 1)] {
         let data = choose(&mut driver, offset, length);
         driver.write_pci(data, 4, 0);
         driver.read_pci(data, 4);
     }
-    assert_eq!(driver.common(4, 4), 1);
+    assert_eq!(driver.common_configuration(4, 4), 1);
 }

@@ -1,7 +1,7 @@
 //! Where the structures are, told in the capabilities list ("Virtio Structure PCI Capabilities"), and the way to them
 //! through configuration space alone ("PCI configuration access capability").
 
-use super::registers::{COMMON_LENGTH, DEVICE, ISR, NOTIFY, PORTS};
+use super::registers::{COMMON_CFG_LENGTH, DEVICE, ISR, NOTIFY, PORTS};
 use super::{Configuration, Function, VirtioPci};
 
 /// The capability's ID: vendor specific.
@@ -31,7 +31,7 @@ pub(super) fn add(configuration: &mut Configuration, device_length: usize) {
     configuration.set_capabilities(FIRST);
     let structures = [
         (PCI_CFG, LONG, 0, 0),
-        (COMMON_CFG, SHORT, 0, COMMON_LENGTH),
+        (COMMON_CFG, SHORT, 0, COMMON_CFG_LENGTH),
         // A notify_off_multiplier of 0: the virtqueues share the register.
         (NOTIFY_CFG, LONG, NOTIFY, 4),
         (ISR_CFG, SHORT, ISR, 1),

@@ -9,7 +9,7 @@ pub(super) const ISR: u16 = 0x44;
 pub(super) const DEVICE: u16 = 0x48;
 /// How many ports there are, and how many of them the common configuration has.
 pub(super) const PORTS: u16 = 0x80;
-pub(super) const COMMON_LENGTH: u16 = 0x40;
+pub(super) const COMMON_CFG_LENGTH: u16 = 0x40;
 
 const DEVICE_FEATURE_SELECT: u16 = 0x00;
 const DEVICE_FEATURE: u16 = 0x04;
