@@ -13,6 +13,8 @@ use spec::cpuid::{ExtendedEdx, Leaf1Ecx, Leaf7Ecx, leaf};
 use spec::msr::Msr;
 use x86::debugregs::{BREAKPOINT_REGS, Breakpoint};
 
+/// What FXSAVE stores.
+const LEGACY: Xcr0 = Xcr0::X87.union(Xcr0::SSE);
 /// What FXSAVE takes.
 const FXSAVE_SIZE: usize = 512;
 /// FCW, at the start of the area, after FNINIT.
@@ -34,6 +36,11 @@ impl Line {
         let mut bytes = [0; 4];
         bytes.copy_from_slice(&self.0[at..at + 4]);
         u32::from_le_bytes(bytes)
+    }
+
+    /// Its first eight bytes: in the header of an XSAVE area, XSTATE_BV.
+    fn first(&self) -> u64 {
+        u64::from(self.quarter(4)) << 32 | u64::from(self.quarter(0))
     }
 }
 
@@ -164,35 +171,40 @@ impl ExtendedState {
             .take(size)
             .collect();
         if let Some(states) = image.get_mut(XSTATE_BV) {
-            for (byte, enabled) in states.iter_mut().zip(self.xcr0.to_le_bytes()) {
+            for (byte, enabled) in states.iter_mut().zip(self.usable().to_le_bytes()) {
                 *byte &= enabled;
             }
         }
         image
     }
 
+    /// What the guest can use: x87 and SSE do not depend on XCR0 where XSAVE is not enabled.
+    fn usable(&self) -> u64 {
+        self.xcr0 | LEGACY.bits()
+    }
+
     /// Loads what [`Self::image`] gave, or what somebody made of it: reserved bits are dropped.
     pub fn set_image(&mut self, image: &[u8]) {
         self.xcr0 = self.xcr0();
+        let usable = self.usable();
         self.save_area();
         let mxcsr_mask = match self.area[0].quarter(MXCSR_OFFSET + 4) {
             0 => MXCSR_MASK_DEFAULT,
             mask => mask,
         };
+        let kept = self.area.get(FXSAVE_SIZE / 64).map_or(0, Line::first);
         for (line, part) in self.area.iter_mut().zip(image.chunks(64)) {
             line.0[..part.len()].copy_from_slice(part);
         }
         let mxcsr = self.area[0].quarter(MXCSR_OFFSET) & mxcsr_mask;
         self.area[0].0[MXCSR_OFFSET..][..4].copy_from_slice(&mxcsr.to_le_bytes());
         if let Some(header) = self.area.get_mut(FXSAVE_SIZE / 64) {
-            let mut states = [0; 8];
-            states.copy_from_slice(&header.0[..8]);
             let states = match image.len() > FXSAVE_SIZE {
-                true => u64::from_le_bytes(states),
+                true => header.first(),
                 // What FXSAVE stores tells of x87 and SSE; the others get their initial values, as Linux does it.
-                false => (Xcr0::X87 | Xcr0::SSE).bits(),
+                false => LEGACY.bits(),
             };
-            let states = states & self.xcr0 & self.supported.bits();
+            let states = (states & usable | kept & !usable) & self.supported.bits();
             // XCOMP_BV and what is reserved behind it must be 0 (SDM 1 "XSAVE Header").
             header.0 = [0; 64];
             header.0[..8].copy_from_slice(&states.to_le_bytes());

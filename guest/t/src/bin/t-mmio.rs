@@ -19,6 +19,7 @@ fn main() {
     moves();
     arithmetic();
     exchanges();
+    vectors();
     strings();
     nowhere();
     memory();
@@ -98,6 +99,27 @@ fn exchanges() {
     check_eq!("DEC", count(), 6);
     execute!("not dword ptr [{}]", in(reg) COUNT);
     check_eq!("NOT", count(), !6);
+}
+
+/// Without CR4.OSXSAVE XCR0 is as at reset, and SSE has nothing to do with it.
+fn vectors() {
+    execute!("mov rax, cr4", "or eax, 0x200", "mov cr4, rax", out("rax") _);
+    set_count(0x5a5a_1234);
+    let (loaded, other): (u64, u64);
+    execute!(
+        "mov rax, 0x1122334455667788",
+        "movq xmm3, rax",
+        "movd xmm1, dword ptr [rdx]",
+        "movq rax, xmm1",
+        "movq rcx, xmm3",
+        out("rax") loaded, out("rcx") other, in("rdx") COUNT
+    );
+    check_eq!("MOVD", loaded, 0x5a5a_1234);
+    check_eq!(
+        "another XMM register is left as it was",
+        other,
+        0x1122_3344_5566_7788
+    );
 }
 
 fn strings() {

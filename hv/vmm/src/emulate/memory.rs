@@ -43,11 +43,13 @@ pub(crate) fn write(v: &mut Vcpu, at: Gva, size: u8, value: u64) -> Result<(), E
     Ok(())
 }
 
-/// Checks that a linear address can be written, as read-modify-write instructions do first.
+/// Checks that a linear address can be written, as read-modify-write instructions do first. A #PF in the second of two
+/// pages is one at its first byte.
 pub(crate) fn check_write(v: &mut Vcpu, at: Gva, size: u8) -> Result<(), Event> {
     translate(v, at, true)?;
-    if at.offset_in(PAGE_SIZE) + u64::from(size) > PAGE_SIZE {
-        translate(v, Gva(at.0.wrapping_add(u64::from(size) - 1)), true)?;
+    let split = PAGE_SIZE - at.offset_in(PAGE_SIZE);
+    if split < size.into() {
+        translate(v, Gva(at.0.wrapping_add(split)), true)?;
     }
     Ok(())
 }
@@ -142,4 +144,22 @@ fn apic_register(v: &Vcpu, at: L1Gpa) -> Option<u16> {
     } else {
         NOTHING
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::emulate::testing;
+    use crate::machine::Reg;
+
+    #[test]
+    fn a_write_into_a_missing_second_page_faults_at_its_first_byte() {
+        let mut f = testing::paged();
+        for access in [check_write, |v: &mut Vcpu, at, size| write(v, at, size, 0)] {
+            f.v.engine.set_reg(Reg::Cr2, 0);
+            let fault = access(&mut f.v, Gva(0x40_1ffe), 4);
+            assert_eq!(fault, Err(Event::exception(14, Some(2))));
+            assert_eq!(f.v.engine.reg(Reg::Cr2), 0x40_2000);
+        }
+    }
 }

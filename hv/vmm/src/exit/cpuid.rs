@@ -6,6 +6,7 @@ mod topology;
 
 use super::Exit;
 use super::table::Verdict;
+use crate::device::lapic::base;
 use crate::machine::{CpuidResult, Gpr, Reg};
 use crate::vcpu::Vcpu;
 use spec::control_registers::{Cr4, Xcr0};
@@ -166,7 +167,7 @@ fn answer(v: &mut Vcpu, shown: CpuidResult) -> Verdict {
 #[inline(never)]
 fn look_up(v: &mut Vcpu, asked: (u32, u32)) -> Verdict {
     let shown = show(v, asked.0, asked.1);
-    // These mirror CR4 and XCR0.
+    // These mirror CR4, XCR0 and IA32_APIC_BASE.
     if !matches!(asked.0, leaf::FEATURES | leaf::XSAVE) {
         v.leaves.0[asked.0 as usize % REMEMBERED] = (asked, shown);
     }
@@ -283,11 +284,16 @@ fn features(v: &Vcpu, real: CpuidResult) -> CpuidResult {
     } else {
         0
     };
+    // It is gone while IA32_APIC_BASE disables it (SDM 3A "Enabling or Disabling the Local APIC").
+    let apic = match v.lapic.base() & base::ENABLE {
+        0 => 0,
+        _ => Leaf1Edx::APIC.bits(),
+    };
     CpuidResult {
         eax: real.eax,
         ebx: real.ebx & CLFLUSH_SIZE | topology::ids(v),
         ecx: real.ecx & LEAF1_ECX.bits() | LEAF1_ECX_OURS.bits() | mirrored,
-        edx: real.edx & LEAF1_EDX | Leaf1Edx::APIC.bits() | topology::many(v),
+        edx: real.edx & LEAF1_EDX & !Leaf1Edx::APIC.bits() | apic | topology::many(v),
     }
 }
 

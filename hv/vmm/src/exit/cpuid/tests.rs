@@ -110,6 +110,14 @@ fn highest_leaves_are_ours() {
 }
 
 #[test]
+fn a_disabled_apic_is_not_shown() {
+    let mut f = rich();
+    assert_ne!(ask(&mut f, 1, 0).edx & Leaf1Edx::APIC.bits(), 0);
+    f.v.lapic.set_base(base::ADDRESS | base::BSP).unwrap();
+    assert_eq!(ask(&mut f, 1, 0).edx & Leaf1Edx::APIC.bits(), 0);
+}
+
+#[test]
 fn osxsave_mirrors_cr4_and_the_xsave_area_xcr0() {
     let mut f = rich();
     assert_eq!(ask(&mut f, 1, 0).ecx & Leaf1Ecx::OSXSAVE.bits(), 0);
