@@ -133,6 +133,7 @@ fn start(vcpu: &mut Vcpu, ram: &GuestRam, loaded: &Loaded) -> Result<(), Outside
         cr3: layout::PML4,
     };
     enter(&mut *vcpu.engine, &start);
+    vcpu.lapic.set_virtual_wire_mode();
     vcpu.gprs[Gpr::Rsi] = layout::BOOT_PARAMS;
     Ok(())
 }

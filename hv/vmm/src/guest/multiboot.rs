@@ -149,6 +149,7 @@ fn start(vcpu: &mut Vcpu, loaded: &Loaded) {
         cr3: 0,
     };
     enter(&mut *vcpu.engine, &start);
+    vcpu.lapic.set_virtual_wire_mode();
     vcpu.gprs[Gpr::Rax] = loaded.magic.into();
     vcpu.gprs[Gpr::Rbx] = loaded.information.into();
 }

@@ -112,6 +112,18 @@ const MAP: [(u64, u64, u32); 4] = [
     (0x10_0000, RAM - 0x10_0000, 1),
 ];
 
+/// LINT0's register of the local APIC's page, by 16.
+const LINT0: u16 = 0x35;
+
+#[test]
+fn a_kernel_finds_the_8259s_behind_lint0_as_firmware_leaves_them() {
+    let mut f = crate::machine::fake::Fixture::new();
+    let file = elf32(&header1(0, &[]), &[(0x10_0000, 0x1000)]);
+    let loaded = lay_out(&ram(), &files(&file, &[]), Protocol::Either, 1).unwrap();
+    start(&mut f.v, &loaded);
+    assert_eq!(f.v.lapic.read_page(LINT0, 0), 0x700);
+}
+
 #[test]
 fn a_multiboot_1_kernel_finds_what_grub_gives() {
     let kernel = elf32(&header1(3, &[]), &[(0x10_0000, 0x2000), (0x8000, 0x100)]);
