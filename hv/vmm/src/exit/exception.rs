@@ -33,7 +33,8 @@ pub(super) fn exception(x: &Exit, v: &mut Vcpu) -> Verdict {
             Verdict::Inject(event)
         }
         Vector::DB => {
-            if qualification != 0 {
+            // INT1 has no conditions. Bochs names BS all the same where RFLAGS.TF is set.
+            if hardware && qualification != 0 {
                 debug(&mut *v.engine, qualification);
             } else {
                 allow_debug_registers(&mut *v.engine);

@@ -77,8 +77,10 @@ fn int1_stays_what_it_is_and_changes_no_dr6() {
         instruction_length: 1,
         ..Event::exception(1, None)
     };
-    assert_eq!(f.decide(&exit(event, 0)), Verdict::Inject(event));
-    assert_eq!(f.v.engine.reg(Reg::Dr6), 0xffff_0ff2);
+    for conditions in [0, 0x4000] {
+        assert_eq!(f.decide(&exit(event, conditions)), Verdict::Inject(event));
+        assert_eq!(f.v.engine.reg(Reg::Dr6), 0xffff_0ff2);
+    }
 }
 
 /// Delivering #DB can raise #DB, and #AC #AC, without an end that an interrupt could make.
