@@ -1,4 +1,4 @@
-//! The guest's memory as an instruction sees it: RAM, the local APIC's page, and nothing.
+//! The guest's memory as an instruction sees it: RAM and ROM, the local APIC's page, devices on the bus, and nothing.
 
 use super::fetch;
 use crate::machine::Event;

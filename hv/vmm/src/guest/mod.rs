@@ -178,7 +178,7 @@ pub struct Guest {
     pub space: Mutex<Space>,
     /// Which of its I/O ports are claimed.
     pub claims: Claims,
-    /// Its I/O ports.
+    /// Its devices, by I/O port and by guest-physical address.
     pub bus: Mutex<Bus>,
     /// The root of the nested paging structures of its space.
     root: Hpa,
