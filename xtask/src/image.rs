@@ -82,6 +82,11 @@ impl Parts {
             setup::need(&[Need::Busybox])?;
             return DEFAULT.iter().map(|spec| Guest::parse(spec)).collect();
         }
+        self.named_guests()
+    }
+
+    /// The guests that are named, read.
+    pub(crate) fn named_guests(&self) -> Result<Vec<Guest>> {
         self.guests.iter().map(|spec| Guest::parse(spec)).collect()
     }
 

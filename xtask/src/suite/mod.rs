@@ -274,7 +274,7 @@ impl Run {
         guest: &[u8],
     ) -> Result<String> {
         let stanza = &self.case.stanza;
-        let of_guest = prepared.parts.parse_guests()?;
+        let of_guest = prepared.parts.named_guests()?;
         let number = |name| of_guest.first()?.option(name)?.parse().ok();
         let machine = Machine {
             cpus: number("cpus").unwrap_or(1),

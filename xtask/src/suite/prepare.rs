@@ -56,13 +56,13 @@ fn prepare(stanza: &Stanza) -> Result<Prepared> {
     let places = Places::of(stanza, scratch.path());
     let tree = tree(stanza, &places)?;
     let parts = parts(stanza, &places);
-    let guests = parts.parse_guests()?;
+    let guests = parts.named_guests()?;
     if !stanza.image.is_empty() {
         let inner = Parts {
             guests: stanza.image.clone(),
             ..Parts::default()
         };
-        inner.assemble(&inner.parse_guests()?, &places.image)?;
+        inner.assemble(&inner.named_guests()?, &places.image)?;
     }
     let prepared = Prepared {
         natives: natives(stanza, &guests, tree.as_ref())?,
