@@ -213,8 +213,21 @@ fn is_ready(v: &mut Vcpu, now: u64) -> bool {
     v.collect(now);
     match v.activity {
         Activity::Waiting(until) => now >= until,
-        _ => v.is_awake(),
+        _ => v.is_awake() || is_lost(v),
     }
+}
+
+/// Ends a guest of which nothing can wake any virtual CPU. Not each HLT could see it: one that another was about to
+/// wake, and then did not, was still awake to it.
+fn is_lost(v: &Vcpu) -> bool {
+    let lost = v.takes_no_interrupts() && v.guest.interrupts.nothing_can_wake();
+    if lost {
+        v.guest.finish(|| End {
+            text: "stopped: all its virtual CPUs wait, and nothing can end that".into(),
+            good: false,
+        });
+    }
+    lost
 }
 
 /// When the first of the waiting virtual CPUs may become ready by time alone.

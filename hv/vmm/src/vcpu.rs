@@ -155,8 +155,20 @@ impl Vcpu {
     pub fn receive(&mut self) {
         let processors = &self.guest.interrupts.processors;
         if processors.has_mail(self.number as usize) {
-            self.lapic.receive();
+            match self.activity {
+                Activity::Active => self.lapic.receive(),
+                _ => self.receive_asleep(),
+            }
         }
+    }
+
+    /// While the box is emptied, nobody else may think that it is empty and that this virtual CPU sleeps on.
+    #[cold]
+    fn receive_asleep(&mut self) {
+        let processors = &self.guest.interrupts.processors;
+        processors.set_parked(self.number as usize, false);
+        self.lapic.receive();
+        self.set_activity(self.activity);
     }
 
     /// When it must look at the clock next: for its APIC's timer, its guest's devices, its alarm.
@@ -202,31 +214,37 @@ impl Vcpu {
         }
     }
 
-    /// Whether it executes instructions, or what it waits for inside the guest has come.
+    /// Whether it executes instructions, or what it waits for inside the guest has come. A startup IPI ends no HLT.
     #[must_use]
     pub fn is_awake(&self) -> bool {
-        self.lapic.has_signal()
-            || match self.activity {
-                Activity::Active | Activity::Waiting(_) => true,
-                Activity::Halted { interrupts, nmis } => {
-                    interrupts && self.lapic.pending_interrupt().is_some()
-                        || nmis && self.lapic.has_nmi()
-                }
-                Activity::WaitForSipi => false,
+        match self.activity {
+            Activity::Active | Activity::Waiting(_) => true,
+            Activity::Halted { interrupts, nmis } => {
+                self.lapic.has_init()
+                    || interrupts && self.lapic.pending_interrupt().is_some()
+                    || nmis && self.lapic.has_nmi()
             }
+            Activity::WaitForSipi => self.lapic.has_signal(),
+        }
     }
 
-    /// Changes what it does, and tells the others.
-    pub fn set_activity(&mut self, activity: Activity) {
-        self.activity = activity;
-        let parked = matches!(
-            activity,
+    /// Whether it waits for nothing but an NMI, INIT or SIPI.
+    #[must_use]
+    pub fn takes_no_interrupts(&self) -> bool {
+        matches!(
+            self.activity,
             Activity::WaitForSipi
                 | Activity::Halted {
                     interrupts: false,
                     ..
                 }
-        );
+        )
+    }
+
+    /// Changes what it does, and tells the others.
+    pub fn set_activity(&mut self, activity: Activity) {
+        self.activity = activity;
+        let parked = self.takes_no_interrupts() && !self.is_awake() && !self.lapic.lint0_signals();
         let processors = &self.guest.interrupts.processors;
         processors.set_parked(self.number as usize, parked);
     }

@@ -89,6 +89,12 @@ impl Interrupts {
         ioapic.end_of_interrupt(vector, &self.processors);
     }
 
+    /// Whether no virtual CPU ever executes anything again: all are parked, and no pin makes an NMI or INIT.
+    #[must_use]
+    pub fn nothing_can_wake(&self) -> bool {
+        self.processors.are_all_parked() && !self.controllers.lock().ioapic.may_signal()
+    }
+
     fn with_pics<T>(&self, change: impl FnOnce(&mut Pics) -> T) -> T {
         let mut controllers = self.controllers.lock();
         let result = change(&mut controllers.pics);

@@ -169,6 +169,14 @@ impl IoApic {
         self.settle(pin, processors);
     }
 
+    /// Whether a pin that is not masked makes an NMI or INIT.
+    pub(super) fn may_signal(&self) -> bool {
+        let signals = |entry: &Entry| {
+            !entry.is_masked() && matches!(entry.mode(), DeliveryMode::NMI | DeliveryMode::INIT)
+        };
+        self.entries.iter().any(signals)
+    }
+
     /// The entry, and whether its high half, that the index register names.
     fn selected(&self) -> Option<(usize, bool)> {
         let at = usize::from(self.index.checked_sub(register::REDIRECTION)?);

@@ -186,6 +186,12 @@ impl Lapic {
         self.startup.take()
     }
 
+    /// INIT waits to be taken.
+    #[must_use]
+    pub fn has_init(&self) -> bool {
+        self.init
+    }
+
     /// INIT or a startup IPI waits to be taken.
     #[inline]
     #[must_use]

@@ -94,6 +94,8 @@ pub struct Processors {
     machine: &'static dyn Machine,
     list: Box<[Processor]>,
     stopped: AtomicBool,
+    /// How often one that was parked was not any longer.
+    unparked: AtomicU32,
     /// The TSC at which virtual CPU 0 is to look after the devices; `u64::MAX` for never.
     alarm: AtomicU64,
 }
@@ -106,6 +108,7 @@ impl Processors {
             machine,
             list: (0..count).map(|_| Processor::default()).collect(),
             stopped: AtomicBool::new(false),
+            unparked: AtomicU32::new(0),
             alarm: AtomicU64::new(u64::MAX),
         }
     }
@@ -157,16 +160,25 @@ impl Processors {
         (0..self.list.len()).for_each(|index| self.wake(index));
     }
 
-    /// Says that a virtual CPU executes nothing until another sends it an NMI, INIT or SIPI, or that it goes on.
+    /// Says that a virtual CPU executes nothing until another sends it an NMI, INIT or SIPI, or that it may go on.
+    /// One that was parked says the latter before it empties its box.
     pub fn set_parked(&self, index: usize, parked: bool) {
-        self.list[index].parked.store(parked, SeqCst);
+        let was = self.list[index].parked.swap(parked, SeqCst);
+        if was && !parked {
+            self.unparked.fetch_add(1, SeqCst);
+        }
     }
 
-    /// Whether none executes anything any more, nor ever will.
+    /// Whether none executes anything any more, nor ever will by what another sends.
+    ///
+    /// If nobody goes on while we look, then all that were seen parked are so together, and what the last of them
+    /// sent is still in a box.
     #[must_use]
     pub fn are_all_parked(&self) -> bool {
-        let is_parked = |p: &Processor| p.parked.load(SeqCst) && p.mail.load(SeqCst) == 0;
-        self.list.iter().all(is_parked)
+        let before = self.unparked.load(SeqCst);
+        self.list.iter().all(|p| p.parked.load(SeqCst))
+            && self.list.iter().all(|p| p.mail.load(SeqCst) == 0)
+            && self.unparked.load(SeqCst) == before
     }
 
     /// Empties the box: tells each requested vector and whether it is level triggered, and returns the rest.

@@ -24,7 +24,7 @@ pub(super) fn window(x: &Exit, v: &mut Vcpu) -> Verdict {
 }
 
 /// HLT: the guest waits for an interrupt. With interrupts disabled only an NMI or INIT ends that. Where no other
-/// virtual CPU is left to send one, it would wait for ever.
+/// virtual CPU and no pin is left to send one, it would wait for ever.
 pub(super) fn hlt(x: &Exit, v: &mut Vcpu) -> Verdict {
     let nmis = !v.engine.interruptibility().nmi;
     if v.lapic.has_nmi() && nmis {
@@ -38,7 +38,7 @@ pub(super) fn hlt(x: &Exit, v: &mut Vcpu) -> Verdict {
     }
     let interrupts = flags & Rflags::IF.bits() != 0;
     v.set_activity(Activity::Halted { interrupts, nmis });
-    if !interrupts && v.guest.interrupts.processors.are_all_parked() {
+    if !interrupts && v.guest.interrupts.nothing_can_wake() {
         return simple::stop(v, x, "HLT with interrupts disabled, which nothing can end");
     }
     Verdict::Halt

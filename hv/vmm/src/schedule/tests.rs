@@ -172,6 +172,53 @@ fn a_halt_that_nothing_can_end_stops_the_guest() {
     assert!(machine.waits.lock().is_empty());
 }
 
+/// Counter 0 of the PIT ends its count 1 ms after this.
+fn start_pit(f: &Fixture) {
+    let mut bus = f.v.guest.bus.lock();
+    for (port, value) in [(0x43, 0x30), (0x40, 0xa9), (0x40, 0x04)] {
+        bus.write(port, 1, value);
+    }
+}
+
+/// The I/O APIC's pin 2 and LINT0 behind the 8259 are where the PIT leads.
+#[test]
+fn a_pin_set_up_for_nmi_ends_a_halt_that_no_interrupt_can() {
+    let through_ioapic = |f: &mut Fixture| {
+        let mut bus = f.v.guest.bus.lock();
+        bus.write_memory(0xfec0_0000, 4, 0x14);
+        bus.write_memory(0xfec0_0010, 4, 0x400);
+    };
+    let through_lint0 = |f: &mut Fixture| {
+        f.v.lapic.write_page(0x0f, 0x1ff, 0);
+        f.v.lapic.write_page(0x35, 0x400, 0);
+        f.v.guest.bus.lock().write(0x21, 1, 0xfe);
+    };
+    for set_up in [through_ioapic as fn(&mut Fixture), through_lint0] {
+        let machine = FakeMachine::leak();
+        let mut halts = guest(machine, &[(b'h', 1, HLT), (b'w', 1, TRIPLE_FAULT)], 0);
+        halts.v.engine.set_reg(Reg::Rflags, 2);
+        set_up(&mut halts);
+        start_pit(&halts);
+        run_guests(machine, Vec::from([halts]));
+        assert_eq!(*machine.written.lock(), b"hw");
+        assert_eq!(machine.waits.lock().len(), 1);
+    }
+}
+
+/// The first halts while the second is not parked, as it is emptying its box; then the second sleeps on.
+#[test]
+fn a_guest_ends_when_its_last_virtual_cpu_sleeps_on() {
+    let machine = FakeMachine::leak();
+    let mut first = Fixture::first_of(2, machine, Vec::from([leave(machine, b'h', 1, HLT)]));
+    first.v.engine.set_reg(Reg::Rflags, 2);
+    let second = first.other(1, Vec::new());
+    let processors = &first.v.guest.interrupts.processors;
+    processors.set_parked(1, false);
+    processors.wake(1);
+    assert_eq!(run_guests(machine, Vec::from([first, second])), 1);
+    assert!(machine.waits.lock().is_empty());
+}
+
 /// The last virtual CPU that leaves ends the guest.
 #[test]
 fn the_end_of_one_virtual_cpu_is_that_of_all() {

@@ -126,3 +126,47 @@ fn nobody_is_left_when_all_are_parked_and_no_message_is_under_way() {
     settle(&mut second);
     assert!(!processors.are_all_parked());
 }
+
+/// The box is empty before the woken virtual CPU runs: the sender's HLT must not end the guest meanwhile.
+#[test]
+fn who_was_woken_is_not_parked_even_before_it_runs() {
+    for (activity, mode) in [
+        (Activity::WaitForSipi, DeliveryMode::STARTUP),
+        (HALTED, DeliveryMode::NMI),
+        (HALTED, DeliveryMode::INIT),
+    ] {
+        let (first, mut second) = pair();
+        second.v.set_activity(activity);
+        let interrupts = first.v.guest.interrupts.clone();
+        interrupts.processors.set_parked(0, true);
+        assert!(interrupts.nothing_can_wake());
+        send(&first, mode, 0x40);
+        second.v.receive();
+        assert!(second.v.is_awake() && !interrupts.nothing_can_wake());
+    }
+}
+
+const HALTED: Activity = Activity::Halted {
+    interrupts: false,
+    nmis: true,
+};
+
+/// SDM 2A "HLT": enabled interrupts, NMI, SMI, INIT, #DB and RESET end it. A startup IPI is not for who does not
+/// wait for one.
+#[test]
+fn a_startup_ipi_ends_no_halt() {
+    let (first, mut second) = pair();
+    second.v.set_activity(HALTED);
+    first.v.guest.interrupts.processors.set_parked(0, true);
+    send(&first, DeliveryMode::STARTUP, 0x40);
+    second.v.receive();
+    assert!(!second.v.is_awake());
+    assert!(first.v.guest.interrupts.nothing_can_wake());
+    send(&first, DeliveryMode::INIT, 0);
+    settle(&mut second);
+    assert_eq!(
+        second.v.activity,
+        Activity::WaitForSipi,
+        "the first is lost"
+    );
+}

@@ -19,6 +19,14 @@ impl Lapic {
             || entry & MASKED == 0 && delivery_mode(entry) == DeliveryMode::EXTINT
     }
 
+    /// Whether INTR makes an NMI or INIT, which wake a processor that takes no interrupts.
+    #[must_use]
+    pub fn lint0_signals(&self) -> bool {
+        let entry = self.registers.local_vectors[LINT0_ENTRY];
+        let signals = matches!(delivery_mode(entry), DeliveryMode::NMI | DeliveryMode::INIT);
+        self.id == 0 && entry & MASKED == 0 && signals
+    }
+
     /// What INTR makes where it does not go through: an interrupt or a signal of the entry's own, when it rises, or
     /// while it is up if the entry is level triggered.
     pub(super) fn look_at_lint0(&mut self) {
