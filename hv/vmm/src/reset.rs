@@ -13,6 +13,9 @@ pub(crate) fn init(engine: &mut dyn Engine) {
     for register in [Reg::Cr2, Reg::Cr3, Reg::Cr4, Reg::Efer, Reg::Rsp] {
         engine.set_reg(register, 0);
     }
+    for register in [Reg::Dr0, Reg::Dr1, Reg::Dr2, Reg::Dr3] {
+        engine.set_reg(register, 0);
+    }
     engine.set_reg(Reg::Cr0, (Cr0::ET | caches).bits());
     engine.set_reg(Reg::Rip, 0xfff0);
     engine.set_reg(Reg::Rflags, Rflags::RESET.bits());

@@ -5,10 +5,13 @@ use super::{Detail, Exit};
 use crate::machine::{Gpr, Reg};
 use crate::vcpu::Vcpu;
 use alloc::format;
-use spec::control_registers::Xcr0;
+use spec::control_registers::{Cr4, Xcr0};
 
-/// XSETBV (SDM 2D "XSETBV"): privilege level 0, register 0, states that exist.
+/// XSETBV (SDM 2D "XSETBV"): privilege level 0, register 0, states that exist. QEMU's exit comes before its #UD.
 pub(super) fn xsetbv(_: &Exit, v: &mut Vcpu) -> Verdict {
+    if v.engine.reg(Reg::Cr4) & Cr4::OSXSAVE.bits() == 0 {
+        return Verdict::UD;
+    }
     let gprs = &v.gprs;
     let register = gprs[Gpr::Rcx] as u32;
     let value = Xcr0::from_bits_retain(gprs[Gpr::Rdx] << 32 | gprs[Gpr::Rax] & 0xffff_ffff);

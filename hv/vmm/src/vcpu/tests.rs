@@ -64,6 +64,7 @@ fn init_resets_registers_and_waits_for_startup() {
         (Reg::Cr4, 0x20),
         (Reg::Efer, 0x500),
         (Reg::Rflags, 0x246),
+        (Reg::Dr3, 0x1234),
     ] {
         second.v.engine.set_reg(register, value);
     }
@@ -79,6 +80,7 @@ fn init_resets_registers_and_waits_for_startup() {
         (Reg::Efer, 0),
         (Reg::Rflags, 2),
         (Reg::Rip, 0xfff0),
+        (Reg::Dr3, 0),
     ] {
         assert_eq!(second.v.engine.reg(register), value, "{register:?}");
     }

@@ -52,9 +52,10 @@ impl Timer {
         u64::from(self.initial_count) * u64::from(divide_ratio(self.divide))
     }
 
-    /// A change between TSC-deadline mode and the others disarms the timer.
+    /// A change between TSC-deadline mode and the others, the reserved one too, disarms the timer.
     pub(super) fn set_vector_entry(&mut self, value: u32) {
-        let changed = (self.vector_entry ^ value) & TSC_DEADLINE != 0;
+        let has_deadline = |entry: u32| entry & MODE == TSC_DEADLINE;
+        let changed = has_deadline(self.vector_entry) != has_deadline(value);
         self.vector_entry = value;
         if changed {
             self.deadline = None;

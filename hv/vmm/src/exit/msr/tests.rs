@@ -4,6 +4,7 @@ use crate::exit::{Detail, Kind};
 use crate::machine::fake::Fixture;
 use crate::machine::{CpuidResult, SegmentRegister};
 use core::sync::atomic::Ordering::Relaxed;
+use spec::control_registers::Cr4;
 
 fn exit(kind: Kind) -> Exit {
     Exit {
@@ -235,6 +236,8 @@ fn xsetbv_takes_what_cpuid_shows() {
     ] {
         let mut f = Fixture::on(f.machine, alloc::vec::Vec::new())
             .with(&[(Gpr::Rcx, register), (Gpr::Rax, value)]);
+        assert_eq!(f.decide(&exit(Kind::Xsetbv)), Verdict::UD, "CR4.OSXSAVE");
+        f.v.engine.set_reg(Reg::Cr4, Cr4::OSXSAVE.bits());
         assert_eq!(
             f.decide(&exit(Kind::Xsetbv)) == Verdict::Next,
             taken,
@@ -243,6 +246,7 @@ fn xsetbv_takes_what_cpuid_shows() {
         assert_eq!(f.v.engine.reg(Reg::Xcr0), if taken { value } else { 1 });
     }
     let mut f = f.with(&[(Gpr::Rax, 7)]);
+    f.v.engine.set_reg(Reg::Cr4, Cr4::OSXSAVE.bits());
     f.v.engine
         .set_segment(SegmentRegister::Ss, crate::machine::fake::flat(0xc0f3));
     assert_eq!(f.decide(&exit(Kind::Xsetbv)), Verdict::GP, "CPL 3");

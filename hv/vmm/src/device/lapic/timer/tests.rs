@@ -67,6 +67,20 @@ fn to_and_from_tsc_deadline_mode_the_timer_stops() {
     assert_eq!((timer.deadline(), timer.tsc_deadline()), (None, 0));
 }
 
+/// Mode 11B: what was a deadline is no count to be scaled.
+#[test]
+fn to_and_from_the_reserved_mode_the_timer_stops_too() {
+    let mut timer = Timer::default();
+    timer.set_vector_entry(TSC_DEADLINE | 0x40);
+    timer.set_tsc_deadline(u64::MAX);
+    timer.set_vector_entry(MODE | 0x40);
+    assert_eq!(timer.deadline(), None);
+    timer.set_divide(0b1010, 10);
+    timer.set_initial_count(u32::MAX, 10);
+    timer.set_vector_entry(TSC_DEADLINE | 0x40);
+    assert_eq!(timer.deadline(), None);
+}
+
 #[test]
 fn short_periods_leave_time_for_the_guest_and_keep_their_phase() {
     let mut timer = timer(0x40, BY_1);
