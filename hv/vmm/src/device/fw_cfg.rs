@@ -47,8 +47,9 @@ mod control {
 const DMA_SIGNATURE: &[u8; 8] = b"QEMU CFG";
 /// The traditional interface (bit 0) and the DMA interface (bit 1) are there.
 const REVISION: u32 = 0b11;
-/// More than any item has. Longer transfers are refused, as they would only fill the guest's memory with zeros.
-const LONGEST_TRANSFER: u32 = 1 << 20;
+/// More than any item has. Longer transfers are refused, as they would only fill the guest's memory with zeros, and one
+/// REP OUTS makes hundreds of them.
+const LONGEST_TRANSFER: u32 = 64 << 10;
 
 /// What an item is selected by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

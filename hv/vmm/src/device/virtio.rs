@@ -38,6 +38,10 @@ pub trait Model: Send {
     fn configuration(&self) -> &[u8] {
         &[]
     }
+    /// How many bytes that are only copied take as long as one of a request.
+    fn weight(&self) -> u64 {
+        1
+    }
     /// Whether it can carry out a request of this virtqueue now. One that cannot is asked again after a while.
     fn is_ready(&mut self, _queue: usize) -> bool {
         true

@@ -1,5 +1,6 @@
 //! Linux guests: a bzImage, started as "The Linux/x86 Boot Protocol" says (Documentation/arch/x86/boot.rst).
 
+use super::firmware::set_up_devices;
 use super::memory_map::{HIGH, memory, memory_map, write_bios_data};
 use super::pc::tables;
 use super::request::{BadRequest, Request};
@@ -133,7 +134,7 @@ fn start(vcpu: &mut Vcpu, ram: &GuestRam, loaded: &Loaded) -> Result<(), Outside
         cr3: layout::PML4,
     };
     enter(&mut *vcpu.engine, &start);
-    vcpu.lapic.set_virtual_wire_mode();
+    set_up_devices(vcpu);
     vcpu.gprs[Gpr::Rsi] = layout::BOOT_PARAMS;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The memory of a machine guest, and what its firmware says about it.
 
+use super::firmware::VECTORS;
 use super::request::{BadRequest, Request};
 use crate::memory::GuestRam;
 use crate::memory::ram::OutsideRam;
@@ -57,7 +58,7 @@ pub(super) fn memory(request: &Request, default_mib: u64) -> Result<u64, BadRequ
 }
 
 /// What a BIOS leaves below 1 MiB for who looks there: the serial port, where conventional memory ends, and
-/// interrupt vectors, for kernels that go back to real mode and call it.
+/// interrupt vectors, for kernels that go back to real mode, and call it or let interrupts come.
 pub(super) fn write_bios_data(ram: &GuestRam) -> Result<(), OutsideRam> {
     const SERIAL_PORT: L1Gpa = L1Gpa(0x400);
     const EXTENDED_AREA_SEGMENT: L1Gpa = L1Gpa(0x40e);
@@ -68,10 +69,13 @@ pub(super) fn write_bios_data(ram: &GuestRam) -> Result<(), OutsideRam> {
     ram.write(MEMORY_SIZE, &LOW_MEMORY_KIB.to_le_bytes())?;
     // The area's first byte is its size in KiB.
     ram.write(L1Gpa(LOW_END), &[1])?;
-    for vector in 0..256 {
-        ram.write(L1Gpa(vector * 4), &NO_SERVICE.to_le_bytes())?;
+    for vector in 0..=u8::MAX {
+        let is_device = VECTORS.contains(&(vector & !7));
+        let handler = if is_device { INTERRUPT } else { NO_SERVICE };
+        ram.write(L1Gpa(u64::from(vector) * 4), &handler.to_le_bytes())?;
     }
-    ram.write(L1Gpa(NO_SERVICE_AT), NO_SERVICE_CODE)
+    ram.write(L1Gpa(NO_SERVICE_AT), NO_SERVICE_CODE)?;
+    ram.write(L1Gpa(INTERRUPT_AT), INTERRUPT_CODE)
 }
 
 /// F000:FF53, where the PC's BIOS has the handler of interrupts that it does not serve.
@@ -79,6 +83,12 @@ const NO_SERVICE: u32 = 0xf000_ff53;
 const NO_SERVICE_AT: u64 = 0xf_ff53;
 /// Every BIOS call fails: PUSH BP; MOV BP, SP; OR BYTE PTR [BP+6], 1 (the caller's carry flag); POP BP; IRET.
 const NO_SERVICE_CODE: &[u8] = b"\x55\x89\xe5\x80\x4e\x06\x01\x5d\xcf";
+
+/// F000:FEA5, where it has the timer's handler.
+const INTERRUPT: u32 = 0xf000_fea5;
+const INTERRUPT_AT: u64 = 0xf_fea5;
+/// A device's interrupt ends: PUSH AX; MOV AL, 0x20; OUT 0xa0, AL; OUT 0x20, AL; POP AX; IRET.
+const INTERRUPT_CODE: &[u8] = b"\x50\xb0\x20\xe6\xa0\xe6\x20\x58\xcf";
 
 #[cfg(test)]
 mod tests;

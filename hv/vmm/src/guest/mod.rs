@@ -22,6 +22,7 @@ use spin::{Mutex, Once};
 pub mod app;
 pub mod console;
 pub mod disk;
+mod firmware;
 pub mod linux;
 mod memory_map;
 pub mod multiboot;

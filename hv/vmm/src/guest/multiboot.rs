@@ -3,6 +3,7 @@
 //! There is no VGA in the virtual PC: a kernel that asks for a video mode is started without one, as GRUB
 //! starts it where it finds no such mode, and the boot information has no framebuffer.
 
+use super::firmware::set_up_devices;
 use super::memory_map::{HIGH, memory, write_bios_data};
 use super::pc::tables;
 use super::request::{BadRequest, Request};
@@ -149,7 +150,7 @@ fn start(vcpu: &mut Vcpu, loaded: &Loaded) {
         cr3: 0,
     };
     enter(&mut *vcpu.engine, &start);
-    vcpu.lapic.set_virtual_wire_mode();
+    set_up_devices(vcpu);
     vcpu.gprs[Gpr::Rax] = loaded.magic.into();
     vcpu.gprs[Gpr::Rbx] = loaded.information.into();
 }

@@ -8,6 +8,8 @@ use alloc::sync::Arc;
 const RECEIVE: usize = 0;
 /// How much is copied at once.
 const AT_ONCE: usize = 256;
+/// The longest text in one request, in bytes. Drivers send a page or less, Linux' ports 32 KiB.
+const LONGEST: u64 = 64 << 10;
 
 /// The console device.
 pub struct VirtioConsole {
@@ -38,6 +40,9 @@ impl VirtioConsole {
     }
 
     fn transmit(&self, mut request: Request<'_>) -> Result<u32, Broken> {
+        if request.readable.left() > LONGEST {
+            return Err(Broken);
+        }
         let mut bytes = [0; AT_ONCE];
         loop {
             let count = request.readable.left().min(AT_ONCE as u64) as usize;
@@ -61,6 +66,11 @@ impl Model for VirtioConsole {
 
     fn queues(&self) -> usize {
         2
+    }
+
+    fn weight(&self) -> u64 {
+        // A character goes out through a port of the machine's UART.
+        64
     }
 
     fn is_ready(&mut self, queue: usize) -> bool {

@@ -134,6 +134,9 @@ impl VirtioPci {
     /// Carries out what is available in a virtqueue, as far as the time for it goes.
     fn notify(&mut self, index: u16) {
         let known = self.queues.get(usize::from(index));
+        if self.unfinished >> (index % 32) & 1 != 0 && self.clock.now() < self.resume {
+            return; // One instruction can notify hundreds of times.
+        }
         if !self.is_live() || !known.is_some_and(|queue| queue.enabled) {
             return;
         }
@@ -163,14 +166,19 @@ impl VirtioPci {
                 false => Some(POLL_HZ),
             };
             if let Some(hz) = again {
-                self.unfinished |= 1 << index;
                 let tick = self.clock.ticks(hz).saturating_add(2);
-                self.resume = self.clock.when(tick, hz);
+                let at = self.clock.when(tick, hz);
+                self.resume = match self.unfinished {
+                    0 => at,
+                    _ => self.resume.min(at),
+                };
+                self.unfinished |= 1 << index;
                 break;
             }
             let written = self.model.serve(index, chain.request(&self.ram))?;
             queue.finish(&self.ram, chain, written)?;
-            spent += chain.bytes.min(BYTES_AT_ONCE) + REQUEST_COST;
+            let cost = chain.bytes.saturating_mul(self.model.weight());
+            spent += cost.min(BYTES_AT_ONCE) + REQUEST_COST;
         }
         Ok(spent > 0 && queue.wants_interrupt(&self.ram)?)
     }

@@ -241,3 +241,19 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_guest_finds_the_devices_as_firmware_leaves_them() {
+    let host = crate::machine::fake::FakeMachine::leak().leak_host();
+    let seat = Seat {
+        host,
+        number: 1,
+        shares_console: false,
+        program: with(0x258, &(2 * MIB).to_le_bytes()).leak(),
+        modules: &[],
+    };
+    let request = Request::parse("linux:k,mem=4").unwrap();
+    let v = load(&request, &seat).unwrap();
+    assert_eq!(v.guest.bus.lock().read(0x21, 1), 0xf8);
+    assert!(v.next_deadline().is_some());
+}

@@ -384,3 +384,19 @@ fn symbols_are_in_memory_and_their_section_headers_say_where() {
             .contains("cut short in its ELF sections")
     );
 }
+
+#[test]
+fn a_guest_finds_the_devices_as_firmware_leaves_them() {
+    let host = crate::machine::fake::FakeMachine::leak().leak_host();
+    let seat = Seat {
+        host,
+        number: 1,
+        shares_console: false,
+        program: elf32(&header1(3, &[]), &[(0x10_0000, 0x2000)]).leak(),
+        modules: &[],
+    };
+    let request = Request::parse("multiboot:k,mem=4").unwrap();
+    let v = load(&request, &seat).unwrap();
+    assert_eq!(v.guest.bus.lock().read(0x21, 1), 0xf8);
+    assert!(v.next_deadline().is_some());
+}

@@ -121,6 +121,7 @@ fn long_work_goes_on_later() {
         "the guest runs meanwhile"
     );
     driver.rows[2].2.advance();
+    driver.notify(0);
     assert_eq!(driver.u16_at(USED + 2), 2, "not before its time");
     for done in [4, 6] {
         assert_eq!(driver.isr(), 1);
@@ -212,4 +213,28 @@ fn a_console_writes_what_it_is_sent() {
     driver.notify(1);
     assert_eq!(driver.take_used(), Some((0, 0)));
     assert_eq!(*driver.machine.written.lock(), text);
+}
+
+/// A character takes longer than a byte of a disk.
+#[test]
+fn a_console_writes_long_texts_piece_by_piece_and_none_without_end() {
+    let mut driver = console();
+    driver.start(1 << 32);
+    driver.set_up_queue(1);
+    driver.chain(DESCRIPTORS, &[(BUFFERS, 32 << 10, false)]);
+    (0..3).for_each(|_| driver.offer(0));
+    driver.notify(1);
+    assert_eq!(driver.machine.written.lock().len(), 32 << 10);
+    driver.machine.clock.fetch_add(1_000_000, Relaxed);
+    driver.rows[2].2.advance();
+    assert_eq!(driver.machine.written.lock().len(), 64 << 10);
+    let mut driver = console();
+    driver.start(1 << 32);
+    driver.set_up_queue(1);
+    let parts: Vec<_> = (0..100).map(|_| (0, RAM as u32, false)).collect();
+    driver.chain(DESCRIPTORS, &parts);
+    driver.offer(0);
+    driver.notify(1);
+    assert_eq!(driver.status(), 0x4f, "the device needs a reset");
+    assert!(driver.machine.written.lock().is_empty());
 }
