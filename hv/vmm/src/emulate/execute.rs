@@ -150,7 +150,7 @@ impl Place {
     /// The same of a place that is written afterwards: it must take the write.
     pub(super) fn load_to_change(self, v: &mut Vcpu, size: u8) -> Result<u64, Event> {
         if let Self::Memory(at) = self {
-            memory::check_write(v, at, size)?;
+            memory::check(v, at, size, true)?;
         }
         self.load(v, size)
     }

@@ -9,49 +9,65 @@ use spec::apic::Register;
 
 const END_OF_INTERRUPT: u16 = Register::EOI.0 >> 4;
 
+/// Where the bytes of an operand are, of which some may be on a second page.
+struct Span {
+    first: L1Gpa,
+    /// The second page.
+    second: Option<L1Gpa>,
+    /// How many bytes the first page has from there on.
+    split: u64,
+}
+
+impl Span {
+    fn byte(&self, n: u64) -> L1Gpa {
+        match self.second {
+            Some(second) if n >= self.split => L1Gpa(second.0 + n - self.split),
+            _ => L1Gpa(self.first.0 + n),
+        }
+    }
+}
+
+/// Where `size` bytes at a linear address are, if all of them can be accessed.
+fn locate(v: &mut Vcpu, at: Gva, size: u8, write: bool) -> Result<Span, Event> {
+    let split = PAGE_SIZE - at.offset_in(PAGE_SIZE);
+    let first = translate(v, at, write)?;
+    let second = match u64::from(size) > split {
+        true => Some(translate(v, Gva(at.0.wrapping_add(split)), write)?),
+        false => None,
+    };
+    Ok(Span {
+        first,
+        second,
+        split,
+    })
+}
+
 /// Reads `size` bytes at a linear address.
 pub(crate) fn read(v: &mut Vcpu, at: Gva, size: u8) -> Result<u64, Event> {
-    if at.offset_in(PAGE_SIZE) + u64::from(size) <= PAGE_SIZE {
-        let gpa = translate(v, at, false)?;
-        return Ok(read_physical(v, gpa, size));
+    let span = locate(v, at, size, false)?;
+    if span.second.is_none() {
+        return Ok(read_physical(v, span.first, size));
     }
-    let mut value = 0;
-    for n in 0..size {
-        let gpa = translate(v, Gva(at.0.wrapping_add(n.into())), false)?;
-        value |= read_physical(v, gpa, 1) << (8 * n);
-    }
-    Ok(value)
+    let byte = |n: u8| read_physical(v, span.byte(n.into()), 1) << (8 * n);
+    Ok((0..size).map(byte).fold(0, |value, byte| value | byte))
 }
 
-/// Writes `size` bytes at a linear address. One that crosses a page is checked whole first.
+/// Writes `size` bytes at a linear address.
 pub(crate) fn write(v: &mut Vcpu, at: Gva, size: u8, value: u64) -> Result<(), Event> {
-    let first = translate(v, at, true)?;
-    if at.offset_in(PAGE_SIZE) + u64::from(size) <= PAGE_SIZE {
-        write_physical(v, first, size, value);
+    let span = locate(v, at, size, true)?;
+    if span.second.is_none() {
+        write_physical(v, span.first, size, value);
         return Ok(());
     }
-    let split = PAGE_SIZE - at.offset_in(PAGE_SIZE);
-    let second = translate(v, Gva(at.0.wrapping_add(split)), true)?;
     for n in 0..u64::from(size) {
-        let gpa = if n < split {
-            first.0 + n
-        } else {
-            second.0 + n - split
-        };
-        write_physical(v, L1Gpa(gpa), 1, value >> (8 * n) & 0xff);
+        write_physical(v, span.byte(n), 1, value >> (8 * n) & 0xff);
     }
     Ok(())
 }
 
-/// Checks that a linear address can be written, as read-modify-write instructions do first. A #PF in the second of two
-/// pages is one at its first byte.
-pub(crate) fn check_write(v: &mut Vcpu, at: Gva, size: u8) -> Result<(), Event> {
-    translate(v, at, true)?;
-    let split = PAGE_SIZE - at.offset_in(PAGE_SIZE);
-    if split < size.into() {
-        translate(v, Gva(at.0.wrapping_add(split)), true)?;
-    }
-    Ok(())
+/// Checks that a linear address can be read, or written: what an instruction with several accesses does first.
+pub(crate) fn check(v: &mut Vcpu, at: Gva, size: u8, write: bool) -> Result<(), Event> {
+    locate(v, at, size, write).map(|_| ())
 }
 
 fn translate(v: &mut Vcpu, at: Gva, write: bool) -> Result<L1Gpa, Event> {
@@ -155,7 +171,10 @@ mod tests {
     #[test]
     fn a_write_into_a_missing_second_page_faults_at_its_first_byte() {
         let mut f = testing::paged();
-        for access in [check_write, |v: &mut Vcpu, at, size| write(v, at, size, 0)] {
+        for access in [
+            |v: &mut Vcpu, at, size| check(v, at, size, true),
+            |v: &mut Vcpu, at, size| write(v, at, size, 0),
+        ] {
             f.v.engine.set_reg(Reg::Cr2, 0);
             let fault = access(&mut f.v, Gva(0x40_1ffe), 4);
             assert_eq!(fault, Err(Event::exception(14, Some(2))));

@@ -131,7 +131,8 @@ fn accumulator(walk: Walk) -> Register {
 
 fn copy(v: &mut Vcpu, walk: Walk) -> Result<(), Event> {
     let (from, to) = (walk.source(v)?, walk.destination(v, true)?);
-    memory::check_write(v, to, walk.size)?;
+    memory::check(v, from, walk.size, false)?;
+    memory::check(v, to, walk.size, true)?;
     let value = memory::read(v, from, walk.size)?;
     memory::write(v, to, walk.size, value)?;
     walk.step(v, Gpr::Rsi);

@@ -61,6 +61,7 @@ fn place(v: &Vcpu, i: &Instruction, write: bool, is_aligned: bool) -> Result<Gva
 }
 
 fn read(v: &mut Vcpu, at: Gva, size: u8) -> Result<u128, Event> {
+    memory::check(v, at, size, false)?;
     let mut value = memory::read(v, at, size.min(8))?.into();
     if size > 8 {
         value |= u128::from(memory::read(v, Gva(at.0.wrapping_add(8)), size - 8)?) << 64;
@@ -69,7 +70,7 @@ fn read(v: &mut Vcpu, at: Gva, size: u8) -> Result<u128, Event> {
 }
 
 fn write(v: &mut Vcpu, at: Gva, size: u8, value: u128) -> Result<(), Event> {
-    memory::check_write(v, at, size)?;
+    memory::check(v, at, size, true)?;
     memory::write(v, at, size.min(8), value as u64)?;
     if size > 8 {
         let high = (value >> 64) as u64;
@@ -107,7 +108,7 @@ fn store(v: &mut Vcpu, i: &Instruction, register: usize, is_aligned: bool) -> Re
 fn compare_and_exchange(v: &mut Vcpu, i: &Instruction) -> Result<(), Event> {
     let size = size(i);
     let at = place(v, i, true, size == 16)?;
-    memory::check_write(v, at, size)?;
+    memory::check(v, at, size, true)?;
     let old = read(v, at, size)?;
     let (half, mask) = (size * 4, operand::mask(size / 2));
     let pair = |v: &Vcpu, low, high| {

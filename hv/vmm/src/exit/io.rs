@@ -127,7 +127,7 @@ fn walk(io: Io, v: &mut Vcpu) -> Result<Walk, Event> {
 /// The memory must take the byte before it is taken from the port.
 fn input(v: &mut Vcpu, io: Io, walk: Walk) -> Result<(), Event> {
     let to = walk.destination(v, true)?;
-    memory::check_write(v, to, io.size)?;
+    memory::check(v, to, io.size, true)?;
     let value = v.guest.bus.lock().read(io.port, io.size);
     memory::write(v, to, io.size, value.into())?;
     walk.step(v, Gpr::Rdi);

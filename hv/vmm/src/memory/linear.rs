@@ -3,6 +3,7 @@
 
 use super::GuestRam;
 use crate::machine::{Engine, Reg};
+use core::sync::atomic::Ordering::{AcqRel, Acquire};
 use spec::addr::{Gva, L1Gpa};
 use spec::control_registers::{Cr0, Cr4, Rflags};
 use spec::msr::Efer;
@@ -93,13 +94,36 @@ impl Paging {
         tell: &mut impl FnMut(L1Gpa),
     ) -> Result<L1Gpa, PageFaultCode> {
         let mut structure = self.cr3 & shape.root_mask;
-        let mut rights = Entry::RW | Entry::US;
-        let mut execute = true;
-        let reserved = self.reserved(shape);
+        let mut granted = Granted {
+            rights: Entry::RW | Entry::US,
+            execute: true,
+        };
         for level in (1..=shape.levels).rev() {
             let entry_at = structure + shape.index(at, level) * shape.entry_bytes;
             tell(L1Gpa(entry_at));
-            let entry = shape.read(ram, entry_at);
+            let (entry, leaf) = self.visit(ram, entry_at, level, access, shape, &mut granted)?;
+            if leaf {
+                return Ok(shape.place(entry, level, at));
+            }
+            structure = entry.address();
+        }
+        Err(self.code(access))
+    }
+
+    /// An entry, and whether it is a leaf: checked and marked, and so once more if another CPU changed it meanwhile.
+    #[inline(always)]
+    fn visit(
+        &self,
+        ram: &GuestRam,
+        at: u64,
+        level: u8,
+        access: Access,
+        shape: Shape,
+        granted: &mut Granted,
+    ) -> Result<(Entry, bool), PageFaultCode> {
+        let reserved = self.reserved(shape);
+        loop {
+            let entry = shape.read(ram, at);
             if !entry.contains(Entry::P) {
                 return Err(self.code(access));
             }
@@ -107,21 +131,21 @@ impl Paging {
             if entry.bits() & (reserved | shape.reserved_at(level, leaf)) != 0 {
                 return Err(self.code(access) | PageFaultCode::P | PageFaultCode::RSVD);
             }
-            if !shape.is_pdpte(level) {
-                rights &= entry;
-                execute &= !(entry.contains(Entry::XD) && self.no_execute());
+            if shape.is_pdpte(level) {
+                return Ok((entry, false));
             }
+            let all = Granted {
+                rights: granted.rights & entry,
+                execute: granted.execute && !(entry.contains(Entry::XD) && self.no_execute()),
+            };
             if leaf {
-                self.check(rights, execute, access)?;
-                shape.mark(ram, entry_at, entry, true, access.write);
-                return Ok(shape.place(entry, level, at));
+                self.check(all, access)?;
             }
-            if !shape.is_pdpte(level) {
-                shape.mark(ram, entry_at, entry, false, false);
+            if shape.mark(ram, at, entry, leaf && access.write) {
+                *granted = all;
+                return Ok((entry, leaf));
             }
-            structure = entry.address();
         }
-        Err(self.code(access))
     }
 
     fn large_at(&self, level: u8, shape: Shape) -> bool {
@@ -153,7 +177,8 @@ impl Paging {
     }
 
     /// SDM 3A "Access Rights".
-    fn check(&self, rights: Entry, execute: bool, access: Access) -> Result<(), PageFaultCode> {
+    fn check(&self, granted: Granted, access: Access) -> Result<(), PageFaultCode> {
+        let Granted { rights, execute } = granted;
         let user_page = rights.contains(Entry::US);
         let writable = rights.contains(Entry::RW) || !access.user && !self.cr0.contains(Cr0::WP);
         let smap = self.cr4.contains(Cr4::SMAP) && !self.rflags.contains(Rflags::AC);
@@ -177,6 +202,13 @@ impl Paging {
         code.set(PageFaultCode::ID, access.fetch && tells_fetch);
         code
     }
+}
+
+/// What all entries so far let an access do.
+#[derive(Clone, Copy)]
+struct Granted {
+    rights: Entry,
+    execute: bool,
 }
 
 /// The shape of a paging mode's structures.
@@ -264,15 +296,23 @@ impl Shape {
         entry.address()
     }
 
-    /// Sets the accessed bit, and for a write to a page the dirty bit.
-    fn mark(self, ram: &GuestRam, at: u64, entry: Entry, leaf: bool, write: bool) {
+    /// Sets the accessed bit, and for a write to a page the dirty bit. False if the entry is not this any more.
+    fn mark(self, ram: &GuestRam, at: u64, entry: Entry, write: bool) -> bool {
         let mut marked = entry | Entry::A;
-        marked.set(Entry::D, entry.contains(Entry::D) || leaf && write);
+        marked.set(Entry::D, entry.contains(Entry::D) || write);
+        let Ok(word) = ram.word(L1Gpa(at & !7)) else {
+            return true;
+        };
         if marked == entry {
-            return;
+            return true;
         }
-        let bytes = marked.bits().to_le_bytes();
-        let _ = ram.write(L1Gpa(at), &bytes[..self.entry_bytes as usize]);
+        let shift = at % 8 * 8;
+        let mask = u64::MAX >> (64 - 8 * self.entry_bytes) << shift;
+        let set = |old: u64| {
+            let same = old & mask == entry.bits() << shift;
+            same.then_some(old & !mask | marked.bits() << shift)
+        };
+        word.fetch_update(AcqRel, Acquire, set).is_ok()
     }
 }
 

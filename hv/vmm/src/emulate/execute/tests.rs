@@ -278,3 +278,46 @@ proptest! {
         let _ = step(&mut f);
     }
 }
+
+/// SDM 2B "MOVS": the source is read first. CR2 has the first byte that could not be accessed.
+#[test]
+fn page_faults_come_in_the_order_of_accesses() {
+    use crate::emulate::testing::{PAGE, RIP, paged};
+    const PRESENT: u64 = RIP & !0xfff;
+    const ABSENT: u64 = 0x40_2000;
+    let fault = |code: &[u8], source: u64, destination: u64| {
+        let mut f = paged().with(&[(Rsi, source), (Rdi, destination), (Rax, 0)]);
+        f.write(PAGE, code);
+        f.v.engine.set_reg(Reg::Rip, PRESENT);
+        let error = step(&mut f).err().map(|event| event.error_code);
+        (error, f.v.engine.reg(Reg::Cr2))
+    };
+    const MOVS: &[u8] = &[0xa5];
+    const READ: Option<Option<u32>> = Some(Some(0));
+    const WRITE: Option<Option<u32>> = Some(Some(2));
+    assert_eq!(fault(MOVS, ABSENT, ABSENT + 8), (READ, ABSENT));
+    assert_eq!(fault(MOVS, PRESENT, ABSENT + 8), (WRITE, ABSENT + 8));
+    assert_eq!(fault(MOVS, ABSENT - 2, ABSENT + 8), (READ, ABSENT));
+    // lock add [rdi], eax; movups xmm0, [rsi]
+    assert_eq!(fault(&[0xf0, 0x01, 0x07], 0, ABSENT - 1), (WRITE, ABSENT));
+    assert_eq!(fault(&[0x0f, 0x10, 0x06], ABSENT - 9, 0), (READ, ABSENT));
+}
+
+/// A read that ends in a fault reads nothing of a device first: what a register gives once would be lost.
+#[test]
+fn an_access_over_two_pages_is_checked_whole_first() {
+    use crate::emulate::testing::{FLAGS, PAGE, RIP, TABLES, paged};
+    let mut f = paged().with(&[(Rbx, 0x40_2ffe)]);
+    f.write(PAGE, &[0x8b, 0x03]); // mov eax, [rbx]
+    f.v.engine.set_reg(Reg::Rip, RIP & !0xfff);
+    f.write(TABLES[3] + 16, &(APIC | FLAGS).to_le_bytes());
+    assert_eq!(step(&mut f), Err(Event::exception(14, Some(0))));
+    assert_eq!(f.v.engine.reg(Reg::Cr2), 0x40_3000);
+    let error_status = f.v.lapic.read_page(0x28, 0);
+    f.v.lapic.write_page(0x28, 0, 0);
+    assert_eq!(
+        (error_status, f.v.lapic.read_page(0x28, 0)),
+        (0, 0),
+        "no register was read"
+    );
+}

@@ -194,3 +194,18 @@ proptest::proptest! {
         }
     }
 }
+
+/// An entry that another CPU has cleared stays cleared.
+#[test]
+fn an_entry_that_changed_meanwhile_is_not_marked() {
+    let ram = four_level(Entry::P);
+    let old = Entry::from_bits_retain(ram.read_u64(L1Gpa(0x4000)).unwrap());
+    ram.write_u64(L1Gpa(0x4000), 0).unwrap();
+    assert!(!Shape::FOUR_LEVEL.mark(&ram, 0x4000, old, true));
+    assert_eq!(ram.read_u64(L1Gpa(0x4000)), Ok(0));
+    // The other entry in the same quadword does not matter, and stays.
+    ram.write_u64(L1Gpa(0x4000), 0x5001 << 32 | 7).unwrap();
+    let entry = Entry::from_bits_retain(0x5001);
+    assert!(Shape::TWO_LEVEL.mark(&ram, 0x4004, entry, false));
+    assert_eq!(ram.read_u64(L1Gpa(0x4000)), Ok(0x5021 << 32 | 7));
+}
