@@ -40,7 +40,8 @@ pub(crate) struct Parts {
     /// `multiboot:FILE` a kernel of the Multiboot specification, `linux:FILE` a Linux kernel (`linux:debian` is
     /// Debian's), `disk:FILE` the image of a disk. Options of all: `mem=MB`, `timeout=SECONDS`, `stdin`;
     /// of all but app: `cpus=N`; of app: `root=PATH` (a directory or a newc archive, the guest's file system);
-    /// of test: `mode=16|32|64`; of multiboot: `module=FILE`; of linux: `initrd=PATH`, `disk=FILE`, `entry=32|64`.
+    /// of test: `mode=16|32|64`; of multiboot: `module=FILE`, `protocol=1|2`; of linux: `initrd=PATH`,
+    /// `entry=32|64`; of multiboot, linux and disk: `disk=FILE`, `console=uart|virtio`.
     /// The default is a Debian program and a test guest.
     #[arg(long = "guest", value_name = "SPEC")]
     pub(crate) guests: Vec<String>,
