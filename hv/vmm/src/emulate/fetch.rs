@@ -7,7 +7,7 @@ use alloc::string::String;
 use core::fmt::Write;
 use iced_x86::{Decoder, DecoderError, DecoderOptions, Instruction};
 use spec::addr::{Gva, L1Gpa, PAGE_SIZE};
-use spec::control_registers::{Cr0, Rflags};
+use spec::control_registers::Rflags;
 use spec::exception::Vector;
 use spec::msr::Efer;
 use spec::paging::PageFaultCode;
@@ -24,9 +24,9 @@ pub fn code_size(v: &Vcpu) -> u32 {
     if access.contains(AccessRights::L) && v.engine.reg(Reg::Efer) & Efer::LMA.bits() != 0 {
         return 64;
     }
-    let protected = v.engine.reg(Reg::Cr0) & Cr0::PE.bits() != 0;
+    // D counts in real mode too, until CS is loaded there.
     let virtual_8086 = v.engine.reg(Reg::Rflags) & Rflags::VM.bits() != 0;
-    if protected && !virtual_8086 && access.contains(AccessRights::DB) {
+    if !virtual_8086 && access.contains(AccessRights::DB) {
         32
     } else {
         16

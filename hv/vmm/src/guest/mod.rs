@@ -266,12 +266,15 @@ impl fmt::Display for LoadError {
                     known.join(", ")
                 )
             }
-            Self::NoFile(name) => write!(f, "no boot module is called `file:{name}`"),
+            Self::NoFile(name) => write!(
+                f,
+                "no boot module is called `file:{name}`; have the boot loader load the file under this name"
+            ),
             Self::NoMemory(bytes) => {
                 write!(
                     f,
                     "the machine has not {} MiB of memory left for it; give the machine more, or the guest less with `mem=`",
-                    bytes >> 20
+                    bytes.div_ceil(1 << 20)
                 )
             }
             Self::Program(why) => write!(f, "{why}"),

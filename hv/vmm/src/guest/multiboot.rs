@@ -164,14 +164,14 @@ pub fn lay_out(
 ) -> Result<Loaded, LoadError> {
     let size = ram.size();
     let outside = |OutsideRam| LoadError::Program(format!("{} MiB are too few for it", size >> 20));
-    ram.zero(L1Gpa(0), size).map_err(outside)?;
-    write_bios_data(ram).map_err(outside)?;
-    let rsdp = tables::write(ram, cpus).map_err(outside)?;
     let (version, at) = find(files.kernel, protocol)?;
     let wanted = match version {
         Protocol::Two => version2::read(files.kernel, at)?,
         _ => version1::read(files.kernel, at)?,
     };
+    ram.zero(L1Gpa(0), size).map_err(outside)?;
+    write_bios_data(ram).map_err(outside)?;
+    let rsdp = tables::write(ram, cpus).map_err(outside)?;
     let mut room = Room::new(size);
     let image = image::load(ram, &mut room, files.kernel, &wanted)?;
     let modules = place_modules(ram, &mut room, files.modules)?;

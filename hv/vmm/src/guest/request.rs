@@ -35,8 +35,8 @@ pub enum BadRequest {
     NoPath(String),
     /// A quotation mark or a backslash is not closed.
     Unclosed(String),
-    /// An option that this kind of guest does not have.
-    UnknownOption(String),
+    /// An option that this kind of guest does not have, and those that it has besides [`OF_EVERY_KIND`].
+    UnknownOption(String, String),
     /// An option that is given more than once.
     Twice(String),
     /// An option with a value that it does not take.
@@ -69,7 +69,11 @@ impl fmt::Display for BadRequest {
                 write!(f, "a quotation mark or backslash is not closed in `{line}`")
             }
             Self::Twice(option) => write!(f, "the option `{option}` is given twice"),
-            Self::UnknownOption(option) => write!(f, "this kind of guest has no option `{option}`"),
+            Self::UnknownOption(option, own) => write!(
+                f,
+                "this kind of guest has no option `{option}`; its options are {}, {own}",
+                OF_EVERY_KIND.join(", ")
+            ),
             Self::BadValue {
                 option,
                 value,
@@ -153,7 +157,7 @@ impl Request {
             .find(|option| !own.contains(option) && !OF_EVERY_KIND.contains(option));
         match unknown {
             None => self.refuse_twice(),
-            Some(option) => Err(BadRequest::UnknownOption(option.into())),
+            Some(option) => Err(BadRequest::UnknownOption(option.into(), own.join(", "))),
         }
     }
 
@@ -260,7 +264,15 @@ mod tests {
         assert_eq!(got.arguments, ["sh", "-c", r#"echo "a b" > \f"#, "", "z"]);
         assert_eq!(
             got.allow_options(&["root"]),
-            Err(BadRequest::UnknownOption("x".into()))
+            Err(BadRequest::UnknownOption("x".into(), "root".into()))
+        );
+        let why = got
+            .allow_options(&["root", "cpus"])
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            why,
+            "this kind of guest has no option `x`; its options are mem, timeout, stdin, root, cpus"
         );
     }
 

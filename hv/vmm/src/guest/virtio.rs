@@ -50,6 +50,9 @@ impl Virtio {
                 None => (value, false),
             };
             let bytes = seat.file(name)?;
+            if bytes.is_empty() {
+                return Err(LoadError::Program(format!("its disk `{name}` is empty")));
+            }
             Ok(Image {
                 bytes,
                 size: bytes.len() as u64,

@@ -272,14 +272,11 @@ impl Shape {
         at >> self.shift(level) & ((1 << self.index_bits) - 1)
     }
 
-    /// An entry outside RAM is all ones, as every read of nothing is.
+    /// An entry, read at once. One outside RAM is all ones, as every read of nothing is.
     fn read(self, ram: &GuestRam, at: u64) -> Entry {
-        if self.entry_bytes == 8 {
-            return Entry::from_bits_retain(ram.read_u64(L1Gpa(at)).unwrap_or(u64::MAX));
-        }
-        let mut bytes = [0xff; 4];
-        let _ = ram.read(L1Gpa(at), &mut bytes);
-        Entry::from_bits_retain(u32::from_le_bytes(bytes).into())
+        let word = ram.word(L1Gpa(at & !7));
+        let word = word.map_or(u64::MAX, |word| word.load(Acquire)) >> (at % 8 * 8);
+        Entry::from_bits_retain(word & u64::MAX >> (64 - 8 * self.entry_bytes))
     }
 
     /// Where a leaf puts an address.

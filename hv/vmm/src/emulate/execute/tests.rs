@@ -307,8 +307,8 @@ fn page_faults_come_in_the_order_of_accesses() {
 #[test]
 fn an_access_over_two_pages_is_checked_whole_first() {
     use crate::emulate::testing::{FLAGS, PAGE, RIP, TABLES, paged};
-    let mut f = paged().with(&[(Rbx, 0x40_2ffe)]);
-    f.write(PAGE, &[0x8b, 0x03]); // mov eax, [rbx]
+    let mut f = paged().with(&[(Rbx, 0x40_2ff1)]);
+    f.write(PAGE, &[0x0f, 0x10, 0x03]); // movups xmm0, [rbx]
     f.v.engine.set_reg(Reg::Rip, RIP & !0xfff);
     f.write(TABLES[3] + 16, &(APIC | FLAGS).to_le_bytes());
     assert_eq!(step(&mut f), Err(Event::exception(14, Some(0))));
@@ -319,5 +319,20 @@ fn an_access_over_two_pages_is_checked_whole_first() {
         (error_status, f.v.lapic.read_page(0x28, 0)),
         (0, 0),
         "no register was read"
+    );
+}
+
+/// SDM 3A "Switching Back to Real-Address Mode": the segment registers keep what was loaded in protected mode.
+#[test]
+fn code_stays_32_bit_code_in_real_mode_until_cs_is_loaded() {
+    let code = &[0x8b, 0x03]; // mov eax, [ebx]
+    let mut f = Fixture::with_code(code)
+        .in_protected_mode()
+        .with(&[(Rbx, DATA)]);
+    f.write(DATA, &0x1234_5678_u32.to_le_bytes());
+    f.v.engine.set_reg(Reg::Cr0, 0);
+    assert_eq!(
+        (step(&mut f), f.gpr(Rax)),
+        (Ok(Progress::Done), 0x1234_5678)
     );
 }

@@ -121,3 +121,13 @@ fn what_cannot_be_started_is_said_in_one_line() {
         );
     }
 }
+
+/// What is missing is named in whole MiB, of which there is one at least.
+#[test]
+fn too_little_memory_is_never_none() {
+    let why = LoadError::NoMemory(300 << 10).to_string();
+    assert!(
+        why.starts_with("the machine has not 1 MiB of memory left"),
+        "{why}"
+    );
+}

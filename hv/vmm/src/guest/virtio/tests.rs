@@ -14,7 +14,14 @@ fn virtio(line: &str, program: Option<&'static [u8]>) -> Result<Vec<(u16, u64)>,
         number: 1,
         shares_console: false,
         program: &[],
-        modules: &[module("file:a"), module("file:b")],
+        modules: &[
+            module("file:a"),
+            module("file:b"),
+            Module {
+                command_line: "file:empty",
+                content: &[],
+            },
+        ],
     };
     let virtio = Virtio::of(&Request::parse(line).unwrap(), &seat, program)?;
     let models = virtio.models(&seat, &Wiring::on(FakeMachine::leak()));
@@ -55,7 +62,9 @@ fn a_console_is_there_where_it_is_asked_for() {
 }
 
 #[test]
-fn disks_that_are_not_there_and_too_many_are_refused() {
+fn disks_that_are_not_there_are_empty_or_too_many_are_refused() {
+    let empty = virtio("linux:k,disk=empty:ro", None);
+    assert!(matches!(empty, Err(LoadError::Program(why)) if why == "its disk `empty` is empty"));
     let missing = virtio("linux:k,disk=c", None);
     assert!(matches!(missing, Err(LoadError::NoFile(name)) if name == "c"));
     let many = virtio(&["linux:k", &",disk=a".repeat(9)].concat(), None);
