@@ -25,7 +25,22 @@ impl Function for Probe {
         self.written.store(value + u32::from(offset), Relaxed);
         self.configuration.set_interrupt(value & 1 != 0);
     }
+
+    /// What it was written is when it has something to do.
+    fn deadline(&self) -> Option<u64> {
+        Some(self.written.load(Relaxed).into()).filter(|&at| at != 0)
+    }
+
+    fn write_configuration(&mut self, offset: u8, size: u8, value: u32) {
+        self.configuration.write(offset, size, value);
+        if offset == SIDE_DOOR {
+            self.write_port(0, size, value);
+        }
+    }
 }
+
+/// Where a [`Probe`] has its register in its configuration space too.
+const SIDE_DOOR: u8 = 0xf0;
 
 fn probe() -> (Box<dyn Function>, Arc<AtomicU32>) {
     let mut configuration = Configuration::new(&Identity {
@@ -256,4 +271,16 @@ proptest::proptest! {
             }
         }
     }
+}
+
+/// A function may be told what to do by either range of ports, and a row of the bus knows its own deadline only.
+#[test]
+fn each_way_to_a_function_tells_its_deadline() {
+    let mut board = Board::new(1);
+    board.write(2, SIDE_DOOR.into(), 5000);
+    let deadlines = board.rows.iter().map(|(.., ports)| ports.deadline());
+    assert_eq!(
+        deadlines.collect::<Vec<_>>(),
+        [None, Some(5000), Some(5000)]
+    );
 }
