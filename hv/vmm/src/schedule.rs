@@ -17,6 +17,9 @@ use spin::Mutex;
 /// How long a virtual CPU may run while others wait for the same physical CPU, in milliseconds.
 const SLICE_MS: u64 = 10;
 
+/// How long it may run at least when others wait for a time.
+const LEAST_MS: u64 = 1;
+
 /// How long a virtual CPU that waits for input sleeps before it looks again, in milliseconds.
 const POLL_MS: u64 = 5;
 
@@ -88,7 +91,7 @@ impl Scheduler {
                 Some(vcpu) => self.run_one(host, cpu, vcpu, &mut queue),
                 None => {
                     let before = host.machine.now();
-                    host.machine.wait(next_deadline(&queue, host));
+                    host.machine.wait(next_deadline(&queue));
                     waited = waited.wrapping_add(host.machine.now().wrapping_sub(before));
                 }
             }
@@ -98,8 +101,7 @@ impl Scheduler {
             .fetch_add(all.wrapping_sub(waited), Ordering::Release);
     }
 
-    /// One time slice of one virtual CPU. Without others in the queue there is no need to leave
-    /// it, save to look after the console.
+    /// One time slice of one virtual CPU.
     fn run_one(
         &self,
         host: &'static Host,
@@ -107,14 +109,9 @@ impl Scheduler {
         mut vcpu: Box<Vcpu>,
         queue: &mut VecDeque<Box<Vcpu>>,
     ) {
-        let slice = if queue.is_empty() {
-            100 * SLICE_MS
-        } else {
-            SLICE_MS
-        };
         let now = host.machine.now();
         load(&mut vcpu, queue);
-        let slice_end = now.saturating_add(ticks(host, slice)).min(vcpu.expires);
+        let slice_end = slice_end(host, now, queue).min(vcpu.expires);
         let pause = if now < vcpu.expires {
             run(&mut vcpu, slice_end, &RINGS[cpu])
         } else {
@@ -177,6 +174,17 @@ fn ticks(host: &Host, milliseconds: u64) -> u64 {
     host.machine.tsc_hz() / 1000 * milliseconds
 }
 
+/// When a slice that begins now is over. Without others in the queue there is no need to leave the virtual CPU, save
+/// to look after the console. Where one waits for a time, it is to have that time.
+fn slice_end(host: &Host, now: u64, queue: &VecDeque<Box<Vcpu>>) -> u64 {
+    let after = |milliseconds| now.saturating_add(ticks(host, milliseconds));
+    if queue.is_empty() {
+        return after(100 * SLICE_MS);
+    }
+    let waking = queue.iter().filter_map(|v| waking(v)).min();
+    after(SLICE_MS).min(waking.unwrap_or(u64::MAX).max(after(LEAST_MS)))
+}
+
 /// Gives the physical CPU to a virtual one; the others in the queue wait for it.
 fn load(vcpu: &mut Vcpu, queue: &mut VecDeque<Box<Vcpu>>) {
     if vcpu.activity != Activity::WaitForSipi {
@@ -230,13 +238,17 @@ fn is_lost(v: &Vcpu) -> bool {
     lost
 }
 
-/// When the first of the waiting virtual CPUs may become ready by time alone.
-fn next_deadline(queue: &VecDeque<Box<Vcpu>>, host: &Host) -> Option<u64> {
-    let waking = |v: &Vcpu| match v.activity {
-        Activity::Active => Some(host.machine.now()),
+/// When a virtual CPU that waits may become ready by time alone.
+fn waking(v: &Vcpu) -> Option<u64> {
+    match v.activity {
+        Activity::Active => None,
         Activity::Waiting(until) => Some(until),
         Activity::Halted { .. } | Activity::WaitForSipi => v.next_deadline(),
-    };
+    }
+}
+
+/// When the first of the virtual CPUs, none of which is ready, may become so by time alone.
+fn next_deadline(queue: &VecDeque<Box<Vcpu>>) -> Option<u64> {
     let ending = |v: &Vcpu| v.timeout.map(|_| v.expires);
     queue
         .iter()

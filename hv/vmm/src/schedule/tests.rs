@@ -172,6 +172,32 @@ fn a_halt_that_nothing_can_end_stops_the_guest() {
     assert!(machine.waits.lock().is_empty());
 }
 
+/// Who waits for a time gets it, not the end of another's slice; but a short slice everybody has.
+#[test]
+fn a_slice_ends_when_another_virtual_cpu_is_to_wake() {
+    for (wakes, slice) in [
+        (3_000_000, 3_000_000),
+        (10, 1_000_000),
+        (u64::MAX, 10_000_000),
+    ] {
+        let machine = FakeMachine::leak();
+        let now = machine.clock.load(Relaxed);
+        let spins = guest(machine, &[(b's', 1, TRIPLE_FAULT)], 0);
+        let told = spins.told.clone();
+        let mut sleeps = guest(machine, &[(b'h', 1, TRIPLE_FAULT)], 0);
+        sleeps.v.set_activity(Activity::Halted {
+            interrupts: true,
+            nmis: true,
+        });
+        sleeps.v.lapic.write_page(0x0f, 0x1ff, 0);
+        sleeps.v.lapic.write_page(0x32, 0x4_0040, 0);
+        sleeps.v.lapic.set_tsc_deadline(wakes.saturating_add(now));
+        sleeps.v.timeout = Some(1);
+        run_guests(machine, Vec::from([spins, sleeps]));
+        assert_eq!(told.lock().deadline, Some(now + slice), "{wakes}");
+    }
+}
+
 /// Counter 0 of the PIT ends its count 1 ms after this.
 fn start_pit(f: &Fixture) {
     let mut bus = f.v.guest.bus.lock();
