@@ -15,7 +15,12 @@ use crate::image::{self, Parts};
 use crate::serial::OURS;
 
 /// The guests that measure, a boot each.
-const GUESTS: &[&str] = &["test:t-bench", "app:target/apps/ioctl", LINUX];
+const GUESTS: &[&str] = &[
+    "test:t-bench",
+    "test:t-bench-ipi,cpus=2",
+    "app:target/apps/ioctl",
+    LINUX,
+];
 /// Its boot, until a program runs.
 const LINUX: &str = "linux:debian -- true";
 
@@ -155,10 +160,11 @@ fn measure(emulator: Emulator) -> Result<(Vec<Value>, bool)> {
 fn boot(emulator: Emulator, spec: &str) -> Result<(String, Option<String>)> {
     eprintln!("xtask: measuring {spec} on {emulator}");
     let scratch = image::scratch()?;
+    let guest = Guest::parse(spec)?;
     let machine = Machine {
         emulator,
         model: emulator.model().into(),
-        cpus: 1,
+        cpus: guest.option("cpus").map_or(Ok(1), str::parse)?,
         memory: 512,
         uefi: false,
         disk: false,
@@ -173,7 +179,7 @@ fn boot(emulator: Emulator, spec: &str) -> Result<(String, Option<String>)> {
         cmdline: "bench".into(),
         ..Parts::default()
     };
-    parts.assemble(&[Guest::parse(spec)?], &machine.image)?;
+    parts.assemble(&[guest], &machine.image)?;
     let boot = Boot {
         machine: &machine,
         timeout: Some(TIMEOUT),

@@ -77,11 +77,10 @@ impl Mode {
 
     /// In xAPIC mode the ICR may not be written while it says "send pending".
     fn wait_sent(self) {
-        if let Self::Xapic(_) = self {
-            // SAFETY: reading the ICR changes nothing.
-            tsc::wait_until(PATIENCE, || unsafe {
-                !Icr(self.read(Register::ICR).into()).pending()
-            });
+        // SAFETY: reading the ICR changes nothing.
+        let is_pending = || unsafe { Icr(self.read(Register::ICR).into()).pending() };
+        if matches!(self, Self::Xapic(_)) && is_pending() {
+            tsc::wait_until(PATIENCE, || !is_pending());
         }
     }
 

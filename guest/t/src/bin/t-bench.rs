@@ -94,7 +94,7 @@ fn self_interrupts() {
         }
     });
     execute!("cli");
-    report("irq.ipi", total);
+    report("irq.self_ipi", total);
 }
 
 static WOKEN: Single<u64> = Single::new(0);

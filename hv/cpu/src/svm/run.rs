@@ -147,9 +147,24 @@ impl SvmVcpu {
         visit
     }
 
+    /// An event is delivered, and nothing else is under way.
+    fn run_delivering(&mut self, gprs: &mut Gprs, record: &mut SvmRecord) -> Visit {
+        let visit = self.enter(gprs, record);
+        self.vmcb.set_event(Event(0));
+        self.vmcb.set_tlb_control(TlbControl::DO_NOTHING);
+        self.watched = false;
+        if record.exit_code == MACHINE_CHECK {
+            take_machine_check();
+        }
+        visit
+    }
+
     /// The way of the rarer cases: NMIs held back, an event that is delivered, a TLB flush, a shadow.
     #[cold]
     fn run_watched(&mut self, gprs: &mut Gprs, record: &mut SvmRecord) -> Visit {
+        if self.vmcb.control.event_inj.valid() && self.nmi.is_idle() && self.injected.is_none() {
+            return self.run_delivering(gprs, record);
+        }
         loop {
             self.before_watched_entry();
             let in_interrupt_shadow = self.in_interrupt_shadow();
