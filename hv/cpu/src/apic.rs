@@ -245,9 +245,8 @@ impl Apic {
 
     /// Sends [`WAKE`] to the CPU with this APIC ID.
     pub fn wake(&mut self, id: u32) {
-        let destination = self.destination(id);
         // SAFETY: every CPU that runs has a handler for the vector.
-        unsafe { self.registers.send_ipi(WAKE, destination) }
+        unsafe { self.mode.send(Icr::physical(id, DeliveryMode::FIXED, WAKE)) }
     }
 
     /// Sends INIT to the CPU with this APIC ID, which then waits to be started.

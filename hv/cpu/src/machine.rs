@@ -100,8 +100,9 @@ impl Machine for Native {
     }
 
     #[inline]
-    fn accept_interrupts(&self) {
+    fn accept_interrupts(&self) -> bool {
         traps::accept_interrupts();
+        percpu::this().take_tick()
     }
 
     fn wait(&self, deadline: Option<u64>) {

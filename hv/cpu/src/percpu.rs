@@ -7,7 +7,7 @@ use crate::{apic::Apic, msr, traps::Tables};
 use core::arch::asm;
 use core::cell::{RefCell, UnsafeCell};
 use core::ops::Range;
-use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use spec::msr::Msr;
 
 /// The most CPUs that we run on; a machine may have more.
@@ -94,6 +94,8 @@ pub struct PerCpu {
     index: AtomicUsize,
     apic_id: AtomicU32,
     stacks: AtomicU64,
+    /// The timer's interrupt came.
+    ticked: AtomicBool,
     apic: RefCell<Option<Apic>>,
     tables: UnsafeCell<Tables>,
 }
@@ -112,6 +114,7 @@ impl PerCpu {
             index: AtomicUsize::new(0),
             apic_id: AtomicU32::new(0),
             stacks: AtomicU64::new(0),
+            ticked: AtomicBool::new(false),
             apic: RefCell::new(None),
             tables: UnsafeCell::new(Tables::new()),
         }
@@ -128,6 +131,16 @@ impl PerCpu {
     #[must_use]
     pub fn apic_id(&self) -> u32 {
         self.apic_id.load(Ordering::Relaxed)
+    }
+
+    /// The timer's interrupt has come.
+    pub(crate) fn note_tick(&self) {
+        self.ticked.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the timer's interrupt has come since the last time that this was asked.
+    pub(crate) fn take_tick(&self) -> bool {
+        self.ticked.load(Ordering::Relaxed) && self.ticked.swap(false, Ordering::Relaxed)
     }
 
     /// Its stacks.

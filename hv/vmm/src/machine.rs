@@ -83,7 +83,9 @@ pub trait Machine: Sync {
     /// Executes CPUID.
     fn cpuid(&self, leaf: u32, subleaf: u32) -> CpuidResult;
     /// Takes the physical interrupts and NMIs that are pending, through our own IDT.
-    fn accept_interrupts(&self);
+    ///
+    /// True if that of the deadline ([`Engine::set_deadline`]) may have been among them.
+    fn accept_interrupts(&self) -> bool;
     /// Halts this CPU until an interrupt, or until the TSC reaches `deadline`.
     fn wait(&self, deadline: Option<u64>);
     /// Executes WBINVD.

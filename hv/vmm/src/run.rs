@@ -188,8 +188,7 @@ fn decide(
         }
     }
     v.lapic.touch();
-    if exit.kind == Kind::ExternalInterrupt {
-        // It may have been the timer, a little early.
+    if core::mem::take(&mut v.ticked) {
         deadline.armed = false;
     }
     let pause = apply(v, exit, verdict);

@@ -61,6 +61,8 @@ pub struct Vcpu {
     pub activity: Activity,
     /// The physical CPU holds its state.
     pub is_loaded: bool,
+    /// The interrupt of a deadline has come, perhaps a little early.
+    pub ticked: bool,
     /// Others wait for the same physical CPU.
     pub shares_cpu: bool,
     /// How many seconds it may run from when the guests start, and the TSC at which they are over.
@@ -119,6 +121,7 @@ impl Vcpu {
             number,
             activity,
             is_loaded: false,
+            ticked: false,
             shares_cpu: false,
             timeout: None,
             expires: u64::MAX,

@@ -54,7 +54,7 @@ static STOP: AtomicBool = AtomicBool::new(false);
 static STOPPED: AtomicU64 = AtomicU64::new(0);
 
 /// The stubs' handler. Interrupts come only at [`accept_interrupts`] and [`wait`], and tell nothing
-/// but that they came; firmware can leave some pending. The rest are exceptions, and bugs of ours.
+/// but that they came, and whether the timer did; firmware can leave some pending. The rest are exceptions, and bugs of ours.
 extern "sysv64" fn handle(frame: &Frame) {
     let vector = frame.vector as u8;
     match vector {
@@ -62,7 +62,10 @@ extern "sysv64" fn handle(frame: &Frame) {
         0..=31 => report::exception(frame),
         pic::FIRST..=0x2f => pic::acknowledge(vector),
         apic::SPURIOUS => {}
-        _ => {
+        vector => {
+            if vector == apic::TIMER {
+                percpu::this().note_tick();
+            }
             percpu::with_apic(apic::Apic::end_of_interrupt);
         }
     }

@@ -221,6 +221,10 @@ impl Processors {
     /// Delivers a message to all that it is for. False if nobody accepts it.
     pub fn send(&self, message: Message) -> bool {
         let matching = |index: &usize| self.is_for(message, *index);
+        if let Destination::Physical(id) = message.destination {
+            let one = Some(id as usize).filter(|index| *index < self.list.len() && matching(index));
+            return one.map(|index| self.post(index, message)).is_some();
+        }
         let all = (0..self.list.len()).filter(matching);
         if message.mode == DeliveryMode::LOWEST_PRIORITY {
             let chosen = all.min_by_key(|&index| self.address(index).priority);

@@ -9,7 +9,7 @@ use spec::control_registers::Rflags;
 
 /// A physical interrupt or NMI ended the guest's run: our own handlers take it.
 pub(super) fn physical(_: &Exit, v: &mut Vcpu) -> Verdict {
-    v.host.machine.accept_interrupts();
+    v.ticked |= v.host.machine.accept_interrupts();
     Verdict::Resume
 }
 

@@ -113,8 +113,9 @@ impl Machine for FakeMachine {
         leaves.get(&(leaf, subleaf)).copied().unwrap_or_default()
     }
 
-    fn accept_interrupts(&self) {
+    fn accept_interrupts(&self) -> bool {
         self.interrupts_accepted.fetch_add(1, Relaxed);
+        true
     }
 
     fn wait(&self, deadline: Option<u64>) {
