@@ -101,29 +101,30 @@ impl SvmVcpu {
         protects.then_some(self.vmcb.save.rip)
     }
 
-    /// After VMRUN, when something is watched: the record for vmm, if this exit concerns it.
+    /// After VMRUN, when something is watched: whether this exit concerns vmm, which then finds it in the record.
     pub(super) fn after_watched_exit(
         &mut self,
         in_interrupt_shadow: Option<u64>,
-        record: SvmRecord,
-    ) -> Option<SvmRecord> {
+        record: &mut SvmRecord,
+    ) -> bool {
         let code = ExitCode(record.exit_code);
         if in_interrupt_shadow == Some(record.rip) && code.exception() != Some(Vector::DB) {
             self.vmcb
                 .set_interrupt_shadow(InterruptShadow::INTERRUPT_SHADOW);
             if code == ExitCode::VINTR {
                 self.start_step(false);
-                return None;
+                return false;
             }
         }
         if let Some(step) = self.nmi.step.take() {
-            return self.finish_step(&step, record);
+            let concerns = self.finish_step(&step, *record);
+            return concerns.map(|changed| *record = changed).is_some();
         }
         if code == ExitCode::IRET {
             self.start_step(true);
-            return None;
+            return false;
         }
-        Some(record)
+        true
     }
 
     fn set_iret_intercept(&mut self, on: bool) {

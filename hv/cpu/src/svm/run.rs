@@ -175,10 +175,9 @@ impl SvmVcpu {
                 take_machine_check();
             }
             self.after_software_event(record);
-            let concerns = self.after_watched_exit(in_interrupt_shadow, *record);
+            let concerns = self.after_watched_exit(in_interrupt_shadow, record);
             self.watched = !self.nmi.is_idle() || self.injected.is_some();
-            if let Some(changed) = concerns {
-                *record = changed;
+            if concerns {
                 return visit;
             }
         }

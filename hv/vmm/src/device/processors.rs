@@ -186,11 +186,11 @@ impl Processors {
     pub fn take(&self, index: usize, mut request: impl FnMut(u8, bool)) -> Signals {
         let processor = &self.list[index];
         let mail = processor.mail.swap(0, AcqRel);
-        for word in bits(mail & 0xff) {
-            // A level is set before its request, and taken after it.
-            let requests = processor.requests[word as usize].swap(0, AcqRel);
-            let levels = processor.levels[word as usize].fetch_and(!requests, AcqRel);
-            bits(requests).for_each(|bit| request((32 * word + bit) as u8, levels >> bit & 1 != 0));
+        let mut words = mail & 0xff;
+        while words != 0 {
+            let word = words.trailing_zeros();
+            words &= words - 1;
+            processor.take_word(word as usize, &mut request);
         }
         let signals = match mail & SIGNALLED {
             0 => 0,
@@ -290,13 +290,21 @@ impl Processors {
     }
 }
 
-/// The bits that are set in a word.
-fn bits(mut word: u32) -> impl Iterator<Item = u32> {
-    core::iter::from_fn(move || {
-        let bit = word.trailing_zeros();
-        word &= word.wrapping_sub(1);
-        (bit < 32).then_some(bit)
-    })
+impl Processor {
+    /// A level is set before its request, and taken after it.
+    #[inline]
+    fn take_word(&self, word: usize, request: &mut impl FnMut(u8, bool)) {
+        let mut requests = self.requests[word].swap(0, AcqRel);
+        let levels = match self.levels[word].load(Acquire) & requests {
+            0 => 0,
+            _ => self.levels[word].fetch_and(!requests, AcqRel),
+        };
+        while requests != 0 {
+            let bit = requests.trailing_zeros();
+            requests &= requests - 1;
+            request((32 * word as u32 + bit) as u8, levels >> bit & 1 != 0);
+        }
+    }
 }
 
 impl Address {

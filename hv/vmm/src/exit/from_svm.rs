@@ -74,6 +74,7 @@ static PLAIN: [Option<Kind>; 0x90] = {
 pub fn decode(record: &SvmRecord) -> Exit {
     match PLAIN.get(record.exit_code as usize) {
         Some(&Some(kind)) => plain(kind, record),
+        _ if record.exit_code == ExitCode::INTR.0 => interrupt(record),
         _ => port(record)
             .or_else(|| msr(record))
             .unwrap_or_else(|| with_information(record)),
@@ -89,6 +90,18 @@ fn msr(record: &SvmRecord) -> Option<Exit> {
         _ => return None,
     };
     Some(plain(kind, record))
+}
+
+/// A physical interrupt, which comes between two instructions and never while an event is delivered.
+#[inline]
+fn interrupt(record: &SvmRecord) -> Exit {
+    Exit {
+        kind: Kind::ExternalInterrupt,
+        rip: record.rip,
+        length: 0,
+        detail: Detail::None,
+        vectoring: None,
+    }
 }
 
 #[inline]
@@ -146,7 +159,6 @@ fn classify(record: &SvmRecord) -> (Kind, Detail) {
         ExitCode::MSR => Kind::Wrmsr,
         ExitCode::HLT => Kind::Hlt,
         ExitCode::VMMCALL => Kind::Hypercall,
-        ExitCode::INTR => Kind::ExternalInterrupt,
         ExitCode::VINTR => Kind::InterruptWindow,
         ExitCode::NPF => return nested_page_fault(record),
         ExitCode::NMI => return (Kind::Nmi, NMI),
