@@ -297,6 +297,13 @@ impl Lapic {
         (highest & 0xf0 > self.processor_priority() & 0xf0).then_some(Pending::Vector(highest))
     }
 
+    /// An interrupt was requested, whatever its priority.
+    #[inline]
+    #[must_use]
+    pub fn has_requests(&self) -> bool {
+        self.registers.requests.highest().is_some()
+    }
+
     /// The processor takes this interrupt; its vector.
     pub fn acknowledge(&mut self, pending: Pending) -> u8 {
         match pending {

@@ -231,11 +231,22 @@ fn x2apic_read(v: &mut Vcpu, msr: Msr) -> Result<u64, Refused> {
         .map_err(|_| Refused)
 }
 
+/// A write of the ICR: what it sends may come back to the sender, and mostly does not.
+fn send(v: &mut Vcpu, command: u64) -> Result<(), Refused> {
+    let sent = v.lapic.quietly().write_command(command);
+    let processors = &v.guest.interrupts.processors;
+    if v.lapic.has_requests() || processors.has_mail(v.number as usize) {
+        v.lapic.touch();
+    }
+    sent.map_err(|_| Refused)
+}
+
 fn x2apic_write(v: &mut Vcpu, msr: Msr, value: u64) -> Result<(), Refused> {
     if !v.lapic.is_x2apic() {
         return Err(Refused);
     }
     const END_OF_INTERRUPT: u16 = Register::EOI.0 >> 4;
+    const COMMAND: u16 = Register::ICR.0 >> 4;
     const INITIAL_COUNT: u16 = Register::INITIAL_COUNT.0 >> 4;
     const DIVIDE: u16 = Register::DIVIDE_CONFIGURATION.0 >> 4;
     let register = (msr.0 - FIRST_X2APIC) as u16;
@@ -244,6 +255,9 @@ fn x2apic_write(v: &mut Vcpu, msr: Msr, value: u64) -> Result<(), Refused> {
             v.lapic.touch();
         }
         return Ok(());
+    }
+    if register == COMMAND {
+        return send(v, value);
     }
     // Of all registers only these look at the clock.
     let now = match register {

@@ -126,12 +126,7 @@ impl Lapic {
     /// Writes an x2APIC MSR, by its number less 0x800.
     pub fn write_msr(&mut self, register: u16, value: u64, now: u64) -> Result<(), AccessError> {
         if register == COMMAND {
-            if value & 0xffff_ffff & !COMMAND_BITS != 0 {
-                return Err(AccessError);
-            }
-            self.registers.command = value;
-            self.send();
-            return Ok(());
+            return self.write_command(value);
         }
         let value = u32::try_from(value).map_err(|_| AccessError)?;
         match register {
@@ -149,6 +144,16 @@ impl Lapic {
             }
             _ => return self.write(register, value, now),
         }
+        Ok(())
+    }
+
+    /// Writes the x2APIC's ICR, which sends.
+    pub fn write_command(&mut self, command: u64) -> Result<(), AccessError> {
+        if command & 0xffff_ffff & !COMMAND_BITS != 0 {
+            return Err(AccessError);
+        }
+        self.registers.command = command;
+        self.send();
         Ok(())
     }
 
