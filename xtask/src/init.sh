@@ -9,6 +9,8 @@ hostname linux
 modules=/lib/modules/$(uname -r)
 if [ -e "$modules/order" ] && grep -qs 0x1af4 /sys/bus/pci/devices/*/vendor; then
     while read -r module; do insmod "$modules/$module"; done <"$modules/order"
+    # The console may be one of their devices, which was not there when this began.
+    exec </dev/console >/dev/console 2>&1
 fi
 case $# in
 0) setsid cttyhack sh ;;

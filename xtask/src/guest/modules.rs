@@ -77,6 +77,7 @@ impl<'a> Files<'a> {
             let file = FILES.contains(&&**name) && name != "initrd";
             let value = match value {
                 Some(value) if name == "module" => Some(self.with_words(value)?),
+                Some(value) if name == "disk" => Some(self.disk(value)?),
                 Some(path) if file => Some(self.name(name, vec![path], false)?),
                 value => value.clone(),
             };
@@ -109,6 +110,15 @@ impl<'a> Files<'a> {
         let (path, words) = value.split_once(' ').unwrap_or((value, ""));
         let name = self.name("module", vec![path], false)?;
         Ok(format!("{name} {words}").trim_end().to_owned())
+    }
+
+    /// The name of the module for the file of `disk=FILE` or `disk=FILE:ro`, and what follows it.
+    fn disk(&mut self, value: &'a str) -> Result<String> {
+        const READ_ONLY: &str = ":ro";
+        match value.strip_suffix(READ_ONLY) {
+            Some(path) => Ok(self.name("disk", vec![path], false)? + READ_ONLY),
+            None => self.name("disk", vec![value], false),
+        }
     }
 
     /// The name of the module for a file.

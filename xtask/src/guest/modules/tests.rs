@@ -53,17 +53,20 @@ fn files_of_a_kernel_are_modules_in_order() {
         format!("'multiboot:{kernel},module={one},module={two} x  y,module={one}' a b"),
         format!("linux:{kernel},initrd={one},initrd={two},disk={one},cpus=2 quiet"),
         format!("linux:{kernel},initrd={one}"),
+        format!("linux:{kernel},disk={one}:ro,disk={two}"),
     ])
     .unwrap();
     assert_eq!(
-        names(&modules)[3..],
-        ["module1", "module2", "disk1", "initrd1", "initrd2"]
+        names(&modules)[4..],
+        ["module1", "module2", "disk1", "initrd1", "initrd2", "disk2"]
     );
     let expected = format!("multiboot:{kernel},module=module1,module=module2 x  y,module=module1");
     assert_eq!(modules[0].words, [&expected, "a", "b"]);
     let expected = format!("linux:{kernel},disk=disk1,cpus=2,initrd=initrd1");
     assert_eq!(modules[1].words, [&expected, "quiet"]);
-    assert_eq!(modules[6].contents, Contents::Bytes(b"one\0two".to_vec()));
+    let expected = format!("linux:{kernel},disk=disk1:ro,disk=disk2");
+    assert_eq!(modules[3].words, [expected]);
+    assert_eq!(modules[7].contents, Contents::Bytes(b"one\0two".to_vec()));
     assert_eq!(modules[7].contents, Contents::File(one.into()));
     let unpacked: Vec<bool> = modules.iter().map(|module| module.unpack).collect();
     assert_eq!(
