@@ -67,11 +67,13 @@ fn files_of_a_kernel_are_modules_in_order() {
     let expected = format!("linux:{kernel},disk=disk1:ro,disk=disk2");
     assert_eq!(modules[3].words, [expected]);
     assert_eq!(modules[7].contents, Contents::Bytes(b"one\0two".to_vec()));
-    assert_eq!(modules[7].contents, Contents::File(one.into()));
+    assert_eq!(modules[8].contents, Contents::File(one.into()));
     let unpacked: Vec<bool> = modules.iter().map(|module| module.unpack).collect();
     assert_eq!(
         unpacked,
-        [true, false, false, true, true, false, false, false]
+        [
+            true, false, false, false, true, true, false, false, false, false
+        ]
     );
 }
 
