@@ -46,7 +46,8 @@ pub struct Lapic {
     init: bool,
     /// A startup IPI came, with this vector.
     startup: Option<u8>,
-    nmi: bool,
+    /// How many NMIs wait: one is held for each that runs and one besides.
+    nmis: u8,
     /// How often LINT0 had risen when it was last looked at.
     lint0_rises: u32,
 }
@@ -98,6 +99,8 @@ mod error {
 
 /// The lowest vector of an interrupt; those below are the exceptions' alone.
 const LOWEST_VECTOR: u8 = 16;
+/// The most NMIs that wait: one to be taken, and one that comes before its handler ends.
+const NMIS_MOST: u8 = 2;
 /// Where LINT0's entry is in [`State::local_vectors`]; LINT1's is the next.
 const LINT0_ENTRY: usize = 2;
 /// Where the error entry is.
@@ -116,7 +119,7 @@ impl Lapic {
             registers: State::default(),
             init: false,
             startup: None,
-            nmi: false,
+            nmis: 0,
             lint0_rises: interrupts.intr_rises(),
         };
         lapic.publish();
@@ -127,7 +130,7 @@ impl Lapic {
     /// IPI").
     pub fn reset(&mut self) {
         self.registers = State::default();
-        self.nmi = false;
+        self.nmis = 0;
         self.set_logical_x2apic_id();
         self.publish();
     }
@@ -168,7 +171,7 @@ impl Lapic {
         let signals = processors.take(self.id as usize, |vector, level| {
             self.request_as(vector, level);
         });
-        self.nmi |= signals.nmi;
+        self.nmis = NMIS_MOST.min(self.nmis + signals.nmis);
         if signals.init {
             (self.init, self.startup) = (true, None);
         }
@@ -316,17 +319,24 @@ impl Lapic {
         }
     }
 
-    /// Takes the NMI that was asked for, if one was.
+    /// Takes an NMI that was asked for, if one was.
     #[inline]
     pub fn take_nmi(&mut self) -> bool {
-        core::mem::take(&mut self.nmi)
+        let has_nmi = self.has_nmi();
+        self.nmis -= u8::from(has_nmi);
+        has_nmi
+    }
+
+    /// While NMIs are blocked, the processor keeps one of those that come.
+    pub fn keep_one_nmi(&mut self) {
+        self.nmis = self.nmis.min(1);
     }
 
     /// An NMI was asked for.
     #[inline]
     #[must_use]
     pub fn has_nmi(&self) -> bool {
-        self.nmi
+        self.nmis > 0
     }
 
     /// The task priority's class: what CR8 reads.

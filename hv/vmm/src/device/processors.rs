@@ -55,8 +55,8 @@ pub struct Address {
 /// What has come for one virtual CPU besides interrupts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Signals {
-    /// An NMI.
-    pub nmi: bool,
+    /// NMIs: none, one, or two, which is as many as a processor tells apart.
+    pub nmis: u8,
     /// An INIT.
     pub init: bool,
     /// A startup IPI with this vector, after the INIT if both came.
@@ -70,6 +70,7 @@ const WOKEN: u32 = 1 << 9;
 const NMI: u32 = 1 << 8;
 const INIT: u32 = 1 << 9;
 const STARTUP: u32 = 1 << 10;
+const SECOND_NMI: u32 = 1 << 11;
 
 /// One virtual CPU as others see it.
 #[derive(Default)]
@@ -197,7 +198,7 @@ impl Processors {
             _ => processor.signals.swap(0, AcqRel),
         };
         Signals {
-            nmi: signals & NMI != 0,
+            nmis: u8::from(signals & NMI != 0) + u8::from(signals & SECOND_NMI != 0),
             init: signals & INIT != 0,
             startup: (signals & STARTUP != 0).then_some(signals as u8),
         }
@@ -251,7 +252,9 @@ impl Processors {
                 return self.notify(index, 1 << word);
             }
             DeliveryMode::NMI => {
-                processor.signals.fetch_or(NMI, AcqRel);
+                if processor.signals.fetch_or(NMI, AcqRel) & NMI != 0 {
+                    processor.signals.fetch_or(SECOND_NMI, AcqRel);
+                }
             }
             // A startup IPI that came before the INIT is lost.
             DeliveryMode::INIT => {
@@ -358,7 +361,7 @@ pub(crate) mod testing {
         pub(crate) requests: [u32; 8],
         /// Those of them that are level triggered.
         pub(crate) levels: [u32; 8],
-        pub(crate) nmi: bool,
+        pub(crate) nmis: u8,
         pub(crate) init: bool,
         pub(crate) startup: Option<u8>,
     }
@@ -367,13 +370,17 @@ pub(crate) mod testing {
         /// Empties the box at once.
         pub(crate) fn take_all(&self, index: usize) -> Mail {
             let mut mail = Mail::default();
-            let Signals { nmi, init, startup } = self.take(index, |vector, level| {
+            let Signals {
+                nmis,
+                init,
+                startup,
+            } = self.take(index, |vector, level| {
                 let (word, bit) = (usize::from(vector / 32), vector % 32);
                 mail.requests[word] |= 1 << bit;
                 mail.levels[word] |= u32::from(level) << bit;
             });
             Mail {
-                nmi,
+                nmis,
                 init,
                 startup,
                 ..mail

@@ -60,13 +60,16 @@ pub fn deliver(v: &mut Vcpu) {
 fn deliver_nmi(v: &mut Vcpu) {
     let held = v.engine.interruptibility();
     let ready = !held.nmi && !held.blocking_by_sti_or_mov_ss && !v.engine.is_injecting();
+    if held.nmi {
+        v.lapic.keep_one_nmi();
+    }
     if ready && v.lapic.take_nmi() {
         v.engine.inject(Event {
             kind: EventType::Nmi,
             ..Event::interrupt(2)
         });
     }
-    v.engine.set_nmi_window(!ready);
+    v.engine.set_nmi_window(!ready || v.lapic.has_nmi());
 }
 
 #[cold]

@@ -1,5 +1,6 @@
 use super::*;
 use crate::device::processors::{Destination, Message};
+use crate::machine::Interruptibility;
 use crate::machine::fake::{FakeMachine, Fixture};
 use alloc::vec::Vec;
 use spec::apic::DeliveryMode;
@@ -171,4 +172,35 @@ fn a_startup_ipi_ends_no_halt() {
         Activity::WaitForSipi,
         "the first is lost"
     );
+}
+
+/// One is taken, the other waits until NMIs are not blocked any more; a third is lost.
+#[test]
+fn two_nmis_that_come_at_once_are_two() {
+    let (first, mut second) = pair();
+    second.v.set_activity(Activity::Active);
+    (0..3).for_each(|_| send(&first, DeliveryMode::NMI, 0));
+    second.v.receive();
+    crate::exit::interrupt::deliver(&mut second.v);
+    assert_eq!(
+        second.told.lock().injected.map(|event| event.vector),
+        Some(2)
+    );
+    assert!(second.told.lock().nmi_window, "for the second");
+    assert!(second.v.lapic.take_nmi() && !second.v.lapic.has_nmi());
+}
+
+#[test]
+fn of_nmis_that_come_while_they_are_blocked_one_is_kept() {
+    let (first, mut second) = pair();
+    second.v.set_activity(Activity::Active);
+    second.v.engine.set_interruptibility(Interruptibility {
+        nmi: true,
+        ..Interruptibility::default()
+    });
+    (0..2).for_each(|_| send(&first, DeliveryMode::NMI, 0));
+    second.v.receive();
+    crate::exit::interrupt::deliver(&mut second.v);
+    assert_eq!(second.told.lock().injected, None);
+    assert!(second.v.lapic.take_nmi() && !second.v.lapic.has_nmi());
 }

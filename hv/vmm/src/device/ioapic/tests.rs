@@ -251,7 +251,7 @@ fn nmi_and_init_are_edges_whatever_the_trigger_mode() {
         pc.program(5, 1 << 24, 0x500 | trigger);
         pc.set(3, true);
         pc.set(5, true);
-        assert!(pc.processors.take_all(0).nmi && pc.processors.take_all(1).init);
+        assert!(pc.processors.take_all(0).nmis == 1 && pc.processors.take_all(1).init);
         assert_eq!((pc.read(0x16) | pc.read(0x1a)) & REMOTE_IRR, 0);
         pc.end(0);
         pc.program(3, 0, 0x400 | trigger);

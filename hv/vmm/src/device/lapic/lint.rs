@@ -1,7 +1,7 @@
 //! The pin LINT0, which the 8259s' INTR is wired to on the first processor (SDM 3A "Local Vector Table"). LINT1 is
 //! wired to nothing: no device of this PC asserts NMI.
 
-use super::{LINT0_ENTRY, Lapic, MASKED, base, delivery_mode};
+use super::{LINT0_ENTRY, Lapic, MASKED, NMIS_MOST, base, delivery_mode};
 use spec::apic::{DeliveryMode, Lvt};
 
 const LEVEL: u32 = Lvt::LEVEL.bits();
@@ -42,7 +42,8 @@ impl Lapic {
         match delivery_mode(entry) {
             DeliveryMode::FIXED if entry & LEVEL != 0 => self.look_at_level(entry),
             DeliveryMode::FIXED if has_risen => self.request(entry as u8),
-            DeliveryMode::NMI => self.nmi |= has_risen,
+            DeliveryMode::NMI if has_risen => self.nmis = NMIS_MOST.min(self.nmis + 1),
+            DeliveryMode::NMI => {}
             DeliveryMode::INIT => self.init |= has_risen,
             _ => {}
         }
