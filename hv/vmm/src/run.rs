@@ -260,11 +260,11 @@ fn skip(v: &mut Vcpu, exit: &Exit, length: u8) -> Option<Pause> {
     None
 }
 
-/// The #DB that follows an instruction when RFLAGS.TF is set. The engine calls it, since it looks at
-/// the flags anyway.
+/// The #DB that follows an instruction when RFLAGS.TF is set, with the breakpoints (DR6 layout) that were met before it
+/// and that MOV SS held back. The engine calls it, since it looks at the flags anyway.
 #[cold]
-pub fn single_step(engine: &mut dyn Engine) {
-    let event = exception::debug(engine, Dr6::BS.bits());
+pub fn single_step(engine: &mut dyn Engine, held_back: u64) {
+    let event = exception::debug(engine, Dr6::BS.bits() | held_back);
     engine.inject(event);
 }
 

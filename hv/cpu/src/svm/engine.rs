@@ -165,7 +165,7 @@ impl SvmVcpu {
     fn end_instruction(&mut self, flags: Rflags) {
         self.vmcb.set_rflags((flags - Rflags::RF).bits());
         if flags.contains(Rflags::TF) {
-            single_step(self);
+            single_step(self, 0);
         }
     }
 }

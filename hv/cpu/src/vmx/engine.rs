@@ -172,13 +172,18 @@ impl Engine for VmxVcpu {
     }
 }
 
+/// B0 to B3 of the pending debug exceptions (SDM 3C "Guest Non-Register State").
+const BREAKPOINTS: u64 = 0b1111;
+
 impl VmxVcpu {
     #[cold]
     fn end_instruction(&mut self, flags: Rflags) {
         let vmcs = self.vmcs.current_mut();
         vmcs.write(GUEST_RFLAGS, (flags - Rflags::RF).bits());
         if flags.contains(Rflags::TF) {
-            single_step(self);
+            let pending = vmcs.read(GUEST_PENDING_DEBUG_EXCEPTIONS);
+            vmcs.write(GUEST_PENDING_DEBUG_EXCEPTIONS, 0);
+            single_step(self, pending & BREAKPOINTS);
         }
     }
 }

@@ -284,7 +284,7 @@ impl Engine for FakeEngine {
         let flags = Rflags::from_bits_retain(self.reg(Reg::Rflags)) - Rflags::RF;
         self.set_reg(Reg::Rflags, flags.bits());
         if flags.contains(Rflags::TF) {
-            single_step(self);
+            single_step(self, 0);
         }
     }
 

@@ -440,3 +440,13 @@ fn a_timer_that_fires_each_tick_leaves_time_to_the_guest() {
     let armed = f.told.lock().deadline.unwrap();
     assert!(armed >= now + 10 + LEAST, "{armed} after {now}");
 }
+
+/// SDM 3B "Masking Exceptions and Interrupts When Switching Stacks": what MOV SS held back comes with the next #DB.
+#[test]
+fn a_single_step_tells_the_breakpoints_that_were_held_back() {
+    let mut f = Fixture::new();
+    single_step(&mut *f.v.engine, 0b0101);
+    let dr6 = Dr6::from_bits_retain(f.v.engine.reg(Reg::Dr6));
+    assert!(dr6.contains(Dr6::BS | Dr6::B0 | Dr6::B2) && !dr6.contains(Dr6::B1));
+    assert_eq!(f.told.lock().injected.map(|event| event.vector), Some(1));
+}
