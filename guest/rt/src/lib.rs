@@ -30,6 +30,8 @@ pub mod report;
 pub mod segments;
 mod single;
 pub mod start;
+pub mod ticks;
 pub mod user;
 
 pub use single::{Exclusive, Single};
+pub use ticks::Ticks;

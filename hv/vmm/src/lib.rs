@@ -19,7 +19,7 @@ pub mod machine;
 pub mod memory;
 pub mod msrs;
 mod pvclock;
-mod reset;
+pub mod reset;
 pub mod run;
 pub mod schedule;
 pub mod syscall;

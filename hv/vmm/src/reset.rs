@@ -21,10 +21,11 @@ pub(crate) fn init(engine: &mut dyn Engine) {
     engine.set_reg(Reg::Rflags, Rflags::RESET.bits());
     engine.set_reg(Reg::Dr6, Dr6::FIXED1);
     engine.set_reg(Reg::Dr7, Dr7::RESET.bits());
-    reset_segments(engine);
+    segments(engine);
 }
 
-fn reset_segments(engine: &mut dyn Engine) {
+/// The segment and table registers after reset and INIT: real mode, at the last paragraph of 4 GiB.
+pub fn segments(engine: &mut dyn Engine) {
     use SegmentRegister::{Cs, Ds, Es, Fs, Gs, Ldtr, Ss, Tr};
     let segment = |access: AccessRights| Segment {
         selector: 0,

@@ -153,11 +153,27 @@ impl Vcpu {
         self.receive();
     }
 
+    /// Whether messages wait for it.
+    #[inline]
+    #[must_use]
+    pub fn has_mail(&self) -> bool {
+        let processors = &self.guest.interrupts.processors;
+        processors.has_mail(self.number as usize)
+    }
+
+    /// After what devices or other virtual CPUs were told: messages that came back may be an interrupt for this one, or
+    /// another deadline, so the next VM entry looks.
+    #[inline]
+    pub fn heed_mail(&mut self) {
+        if self.has_mail() {
+            self.lapic.touch();
+        }
+    }
+
     /// Takes in the messages that came.
     #[inline]
     pub fn receive(&mut self) {
-        let processors = &self.guest.interrupts.processors;
-        if processors.has_mail(self.number as usize) {
+        if self.has_mail() {
             match self.activity {
                 Activity::Active => self.lapic.receive(),
                 _ => self.receive_asleep(),

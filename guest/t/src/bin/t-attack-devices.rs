@@ -93,9 +93,7 @@ fn memory(page: u64, random: &mut Random) {
         0 => execute!("mov [{0}], {1:l}", in(reg) at, in(reg) value),
         1 => execute!("mov [{0}], {1:r}", in(reg) at, in(reg) value),
         2 => execute!("mov [{0}], {1:x}", in(reg) at, in(reg) value),
-        3 => {
-            execute!("or dword ptr [{0}], {1:e}", in(reg) at, in(reg) value & !u64::from(DELIVERY_MODE))
-        }
+        3 => execute!("or dword ptr [{0}], {1:e}", in(reg) at, in(reg) value),
         _ => execute!("mov [{0}], {1:e}", in(reg) at, in(reg) value),
     }
     let read: u64;

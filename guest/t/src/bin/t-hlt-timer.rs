@@ -3,7 +3,7 @@
 #![no_main]
 
 use rt::{
-    Single, check, check_eq, execute,
+    Single, Ticks, check, check_eq, execute,
     interrupts::{self, Frame},
     lapic::{self, register},
     machine,
@@ -13,7 +13,7 @@ rt::main!(main);
 
 const VECTOR: u8 = 0x40;
 const SELF: u8 = 0x51;
-static TICKS: Single<u32> = Single::new(0);
+static TICKS: Ticks = Ticks::new();
 static IN_SERVICE: Single<bool> = Single::new(false);
 
 fn main() {
@@ -33,17 +33,8 @@ fn tick(frame: &mut Frame) {
     let vector = frame.vector as u32;
     let in_service = lapic::read(register::ISR + vector / 32 * 16) >> (vector % 32) & 1;
     IN_SERVICE.store(in_service == 1);
-    TICKS.store(TICKS.load() + 1);
+    TICKS.add();
     lapic::eoi();
-}
-
-/// Halts until `ticks` interrupts have come.
-fn halt_for(ticks: u32) -> u32 {
-    let first = TICKS.load();
-    while TICKS.load().wrapping_sub(first) < ticks {
-        execute!("sti", "hlt", "cli");
-    }
-    TICKS.load() - first
 }
 
 /// Stops the timer, and lets a tick come that is already pending.
@@ -57,7 +48,7 @@ fn in_this_mode(mode: &str) {
     let ms = machine::lapic_khz() as u32;
     let before = machine::rdtsc();
     lapic::start_timer(VECTOR, 0, 2 * ms);
-    check_eq!("one-shot", halt_for(1), 1);
+    check_eq!("one-shot", TICKS.halt_for(1), 1);
     let passed = (machine::rdtsc() - before) / (machine::tsc_khz() / 1000);
     check!("one-shot took at least 1.5 ms", passed >= 1500);
     check!("the vector was in service", IN_SERVICE.load());
@@ -68,13 +59,13 @@ fn in_this_mode(mode: &str) {
     );
 
     lapic::start_timer(VECTOR, lapic::PERIODIC, ms);
-    check!("periodic, 5 times", halt_for(5) >= 5);
+    check!("periodic, 5 times", TICKS.halt_for(5) >= 5);
     stop_timer();
 
     if lapic::has_deadline() {
         let deadline = machine::rdtsc() + 2 * machine::tsc_khz();
         lapic::start_deadline(VECTOR, deadline);
-        let ticks = halt_for(1);
+        let ticks = TICKS.halt_for(1);
         check!("TSC deadline", ticks == 1 && machine::rdtsc() >= deadline);
         check_eq!(
             "the deadline is cleared",
@@ -85,7 +76,7 @@ fn in_this_mode(mode: &str) {
     }
 
     lapic::write(register::ICR, 4 << 16 | u32::from(SELF));
-    check_eq!("an interrupt to self", halt_for(1), 1);
+    check_eq!("an interrupt to self", TICKS.halt_for(1), 1);
     between_sti_and_hlt();
 }
 
@@ -95,7 +86,7 @@ fn between_sti_and_hlt() {
     let halted = (0..REPETITIONS)
         .map(|after| {
             lapic::start_timer(VECTOR, 0, 1 + after);
-            halt_for(1)
+            TICKS.halt_for(1)
         })
         .sum();
     check_eq!("STI, HLT: woken each time", halted, REPETITIONS);
@@ -103,19 +94,23 @@ fn between_sti_and_hlt() {
 
 fn masked() {
     let ms = machine::lapic_khz() as u32;
-    let before = TICKS.load();
+    let before = TICKS.count();
     lapic::start_timer(VECTOR, 0, ms / 10);
     let until = machine::rdtsc() + machine::tsc_khz();
     while machine::rdtsc() < until {
         core::hint::spin_loop();
     }
-    check_eq!("no interrupt while IF=0", TICKS.load(), before);
+    check_eq!("no interrupt while IF=0", TICKS.count(), before);
     let requested = lapic::read(register::IRR + u32::from(VECTOR) / 32 * 16);
     check_eq!("the request is pending", requested >> (VECTOR % 32) & 1, 1);
     lapic::write(register::TPR, 0x50);
     execute!("sti", "nop", "nop", "cli");
-    check_eq!("no interrupt below the task priority", TICKS.load(), before);
+    check_eq!(
+        "no interrupt below the task priority",
+        TICKS.count(),
+        before
+    );
     lapic::write(register::TPR, 0);
     execute!("sti", "nop", "nop", "cli");
-    check_eq!("the interrupt once both let it", TICKS.load(), before + 1);
+    check_eq!("the interrupt once both let it", TICKS.count(), before + 1);
 }

@@ -3,10 +3,10 @@
 #![no_main]
 
 use rt::{
-    Single, check, check_eq, execute,
+    Single, Ticks, check, check_eq, execute,
     interrupts::{self, Frame, vector},
     lapic::{self, register},
-    machine::{self, in8, out8},
+    machine::{in8, out8},
 };
 
 rt::main!(main);
@@ -26,7 +26,7 @@ const MASKED: u32 = 1 << 16;
 const LDR: u32 = 0xd0;
 const TMR: u32 = 0x180;
 
-static TICKS: Single<u32> = Single::new(0);
+static TICKS: Ticks = Ticks::new();
 /// The entry and the vector's bit of the TMR, in the handler before its EOI.
 static ENTRY: Single<u32> = Single::new(0);
 static TRIGGER: Single<u32> = Single::new(0);
@@ -102,7 +102,7 @@ fn tick(_: &mut Frame) {
     ENTRY.store(entry());
     let word = u32::from(VECTOR) / 32 * 16;
     TRIGGER.store(lapic::read(TMR + word) >> (VECTOR % 32) & 1);
-    TICKS.store(TICKS.load() + 1);
+    TICKS.add();
     match LEFT.load() {
         0 => {}
         1 => lower(),
@@ -112,27 +112,7 @@ fn tick(_: &mut Frame) {
 }
 
 fn nmi(_: &mut Frame) {
-    TICKS.store(TICKS.load() + 1);
-}
-
-fn halt_for(ticks: u32) -> u32 {
-    let first = TICKS.load();
-    while TICKS.load().wrapping_sub(first) < ticks {
-        execute!("sti", "hlt", "cli");
-    }
-    TICKS.load() - first
-}
-
-/// How many interrupts come meanwhile: 1 ms.
-fn come() -> u32 {
-    let first = TICKS.load();
-    let until = machine::rdtsc() + machine::tsc_khz();
-    execute!("sti");
-    while machine::rdtsc() < until {
-        core::hint::spin_loop();
-    }
-    execute!("cli");
-    TICKS.load() - first
+    TICKS.add();
 }
 
 fn registers() {
@@ -156,19 +136,19 @@ fn registers() {
 fn edges() {
     program(VECTOR.into());
     raise_soon();
-    check_eq!("an edge ends HLT", halt_for(1), 1);
+    check_eq!("an edge ends HLT", TICKS.halt_for(1), 1);
     check_eq!("it is none for the TMR", TRIGGER.load(), 0);
-    check_eq!("one edge, one interrupt", come(), 0);
+    check_eq!("one edge, one interrupt", TICKS.in_1_ms(), 0);
     program(MASKED | u32::from(VECTOR));
     raise();
-    check_eq!("none while it is masked", come(), 0);
+    check_eq!("none while it is masked", TICKS.in_1_ms(), 0);
     program(VECTOR.into());
-    check_eq!("a masked edge is lost", come(), 0);
+    check_eq!("a masked edge is lost", TICKS.in_1_ms(), 0);
     lapic::write(register::TPR, 0x50);
     raise();
-    check_eq!("the task priority holds it back", come(), 0);
+    check_eq!("the task priority holds it back", TICKS.in_1_ms(), 0);
     lapic::write(register::TPR, 0);
-    check_eq!("for a while", come(), 1);
+    check_eq!("for a while", TICKS.in_1_ms(), 1);
     lower();
 }
 
@@ -177,17 +157,21 @@ fn levels(mode: &str) {
     program(LEVEL | u32::from(VECTOR));
     raise_soon();
     LEFT.store(3);
-    check_eq!("a level comes until its handler ends it", halt_for(1), 3);
+    check_eq!(
+        "a level comes until its handler ends it",
+        TICKS.halt_for(1),
+        3
+    );
     check_eq!("with Remote IRR", ENTRY.load() & REMOTE_IRR, REMOTE_IRR);
     check_eq!("and in the TMR", TRIGGER.load(), 1);
-    check_eq!("it does not come again", come(), 0);
+    check_eq!("it does not come again", TICKS.in_1_ms(), 0);
     check_eq!("Remote IRR has ended", entry() & REMOTE_IRR, 0);
 
     program(MASKED | LEVEL | u32::from(VECTOR));
     raise();
-    check_eq!("none while it is masked", come(), 0);
+    check_eq!("none while it is masked", TICKS.in_1_ms(), 0);
     program(LEVEL | u32::from(VECTOR));
-    check_eq!("it comes when it no longer is", come(), 1);
+    check_eq!("it comes when it no longer is", TICKS.in_1_ms(), 1);
     program(MASKED);
     LEFT.store(0);
 }
@@ -206,10 +190,10 @@ fn destinations() {
         write(0x11 + 2 * PIN, destination);
         write(0x10 + 2 * PIN, entry | u32::from(VECTOR));
         // An NMI does not wait for IF.
-        let before = TICKS.load();
+        let before = TICKS.count();
         raise();
-        come();
-        check_eq!(name, TICKS.load() - before, want);
+        TICKS.in_1_ms();
+        check_eq!(name, TICKS.count() - before, want);
     }
     program(MASKED);
     lower();

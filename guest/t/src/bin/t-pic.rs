@@ -3,7 +3,7 @@
 #![no_main]
 
 use rt::{
-    Single, check, check_eq, execute,
+    Single, Ticks, check, check_eq,
     interrupts::{self, Frame},
     lapic::{self, register},
     machine::{self, in8, out8},
@@ -28,7 +28,7 @@ const READ_IRR: u8 = 0x0a;
 const READ_ISR: u8 = 0x0b;
 const POLL: u8 = 0x0c;
 
-static TICKS: Single<u32> = Single::new(0);
+static TICKS: Ticks = Ticks::new();
 static IN_SERVICE: Single<u8> = Single::new(0);
 
 fn main() {
@@ -65,12 +65,12 @@ fn read(ocw3: u8) -> u8 {
 
 fn tick(_: &mut Frame) {
     IN_SERVICE.store(read(READ_ISR));
-    TICKS.store(TICKS.load() + 1);
+    TICKS.add();
     out8(MASTER, EOI);
 }
 
 fn fixed_tick(_: &mut Frame) {
-    TICKS.store(TICKS.load() + 1);
+    TICKS.add();
     lapic::eoi();
 }
 
@@ -83,27 +83,6 @@ fn start(mode: u8, count: u16) {
 
 fn once() {
     start(0, 200);
-}
-
-/// Halts until so many interrupts have come.
-fn halt_for(ticks: u32) -> u32 {
-    let first = TICKS.load();
-    while TICKS.load().wrapping_sub(first) < ticks {
-        execute!("sti", "hlt", "cli");
-    }
-    TICKS.load() - first
-}
-
-/// How many interrupts come meanwhile: 1 ms.
-fn come() -> u32 {
-    let first = TICKS.load();
-    let until = machine::rdtsc() + machine::tsc_khz();
-    execute!("sti");
-    while machine::rdtsc() < until {
-        core::hint::spin_loop();
-    }
-    execute!("cli");
-    TICKS.load() - first
 }
 
 fn wait_for_request() {
@@ -127,23 +106,23 @@ fn registers() {
 
 fn through() {
     once();
-    check_eq!("a PIT interrupt ends HLT", halt_for(1), 1);
+    check_eq!("a PIT interrupt ends HLT", TICKS.halt_for(1), 1);
     check_eq!("it was in service", IN_SERVICE.load(), 1);
     check_eq!("it no longer is", read(READ_ISR), 0);
-    check_eq!("one edge, one interrupt", come(), 0);
+    check_eq!("one edge, one interrupt", TICKS.in_1_ms(), 0);
     start(2, 1000);
-    check!("periodic, 5 times", halt_for(5) >= 5);
+    check!("periodic, 5 times", TICKS.halt_for(5) >= 5);
     start(0, 0);
-    come();
+    TICKS.in_1_ms();
 }
 
 fn held_back() {
     out8(MASTER + 1, 0xff);
     once();
     wait_for_request();
-    check_eq!("none while it is masked", come(), 0);
+    check_eq!("none while it is masked", TICKS.in_1_ms(), 0);
     out8(MASTER + 1, 0xfe);
-    check_eq!("it comes when it no longer is", come(), 1);
+    check_eq!("it comes when it no longer is", TICKS.in_1_ms(), 1);
 
     out8(MASTER + 1, 0xff);
     once();
@@ -151,19 +130,23 @@ fn held_back() {
     start(0, 0);
     check_eq!("a request ends with its line", read(READ_IRR), 0);
     out8(MASTER + 1, 0xfe);
-    check_eq!("and is no interrupt", come(), 0);
+    check_eq!("and is no interrupt", TICKS.in_1_ms(), 0);
 
     lapic::write(LINT0, lapic::MASKED | EXTINT);
     once();
     wait_for_request();
-    check_eq!("none while LINT0 is masked", come(), 0);
+    check_eq!("none while LINT0 is masked", TICKS.in_1_ms(), 0);
     lapic::write(LINT0, EXTINT);
-    check_eq!("it comes when it no longer is", come(), 1);
+    check_eq!("it comes when it no longer is", TICKS.in_1_ms(), 1);
 
     lapic::write(register::TPR, 0xf0);
     once();
     wait_for_request();
-    check_eq!("the task priority does not hold it back", come(), 1);
+    check_eq!(
+        "the task priority does not hold it back",
+        TICKS.in_1_ms(),
+        1
+    );
     lapic::write(register::TPR, 0);
 }
 
@@ -173,18 +156,18 @@ fn polled() {
     check_eq!("a poll finds it", read(POLL), 0x80);
     check_eq!("and acknowledges it", read(READ_ISR), 1);
     check_eq!("a poll finds nothing", read(POLL), 0);
-    check_eq!("nor is there an interrupt", come(), 0);
+    check_eq!("nor is there an interrupt", TICKS.in_1_ms(), 0);
     once();
     wait_for_request();
-    check_eq!("another waits for the EOI", come(), 0);
+    check_eq!("another waits for the EOI", TICKS.in_1_ms(), 0);
     out8(MASTER, EOI);
-    check_eq!("and comes after it", come(), 1);
+    check_eq!("and comes after it", TICKS.in_1_ms(), 1);
 }
 
 fn automatic() {
     initialize(3);
     once();
-    check_eq!("with automatic EOI", halt_for(1), 1);
+    check_eq!("with automatic EOI", TICKS.halt_for(1), 1);
     check_eq!("nothing is in service", IN_SERVICE.load(), 0);
     initialize(1);
 }
@@ -192,11 +175,11 @@ fn automatic() {
 fn as_fixed() {
     lapic::write(LINT0, FIXED.into());
     once();
-    check_eq!("LINT0 as a fixed interrupt", halt_for(1), 1);
+    check_eq!("LINT0 as a fixed interrupt", TICKS.halt_for(1), 1);
     check_eq!("not acknowledged at the 8259", read(READ_IRR), 1);
-    check_eq!("one rise, one interrupt", come(), 0);
+    check_eq!("one rise, one interrupt", TICKS.in_1_ms(), 0);
     once();
-    check_eq!("and another", halt_for(1), 1);
+    check_eq!("and another", TICKS.halt_for(1), 1);
     start(0, 0);
     lapic::write(LINT0, EXTINT);
 }
@@ -205,10 +188,10 @@ fn without_apic() {
     let base = machine::rdmsr(x86::msr::IA32_APIC_BASE);
     machine::wrmsr(x86::msr::IA32_APIC_BASE, base & !lapic::BASE_ENABLE);
     once();
-    check_eq!("with the local APIC disabled", halt_for(1), 1);
+    check_eq!("with the local APIC disabled", TICKS.halt_for(1), 1);
     machine::wrmsr(x86::msr::IA32_APIC_BASE, base);
     once();
     wait_for_request();
-    check_eq!("enabled again, its LINT0 is masked", come(), 0);
+    check_eq!("enabled again, its LINT0 is masked", TICKS.in_1_ms(), 0);
     start(0, 0);
 }

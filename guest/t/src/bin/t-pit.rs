@@ -3,7 +3,7 @@
 #![no_main]
 
 use rt::{
-    Single, check, check_eq, execute,
+    Ticks, check, check_eq, execute,
     interrupts::{self, Frame},
     machine::{in8, out8, rdtsc, tsc_khz},
     pic,
@@ -18,7 +18,7 @@ const PORT_61: u16 = 0x61;
 const OUT_2: u8 = 0x20;
 const HZ: u64 = 1_193_182;
 
-static TICKS: Single<u32> = Single::new(0);
+static TICKS: Ticks = Ticks::new();
 
 fn main() {
     one_shot();
@@ -34,7 +34,7 @@ fn main() {
 }
 
 fn tick(_: &mut Frame) {
-    TICKS.store(TICKS.load() + 1);
+    TICKS.add();
     pic::eoi(0);
 }
 
@@ -111,21 +111,13 @@ fn refresh() {
     );
 }
 
-fn halt_for(ticks: u32) -> u32 {
-    let first = TICKS.load();
-    while TICKS.load() - first < ticks {
-        execute!("sti", "hlt", "cli");
-    }
-    TICKS.load() - first
-}
-
 /// From one interrupt to 20 more: no period is lost, and none comes early.
 fn periodic() {
     for mode in [2, 3] {
         start(0, mode, (HZ / 500) as u16);
-        halt_for(2);
+        TICKS.halt_for(2);
         let before = rdtsc();
-        halt_for(20);
+        TICKS.halt_for(20);
         let passed = microseconds(before);
         rt::println!("mode {mode}");
         check!("20 periods of 2 ms", (39_000..120_000).contains(&passed));
@@ -135,26 +127,26 @@ fn periodic() {
 fn terminal_count() {
     start(0, 0, (HZ / 200) as u16);
     execute!("sti", "nop", "nop", "cli");
-    let ticks = TICKS.load();
+    let ticks = TICKS.count();
     let before = rdtsc();
-    check_eq!("one interrupt", halt_for(1), 1);
+    check_eq!("one interrupt", TICKS.halt_for(1), 1);
     check!("after 5 ms", microseconds(before) >= 4_500);
     while microseconds(before) < 20_000 {
         execute!("sti", "nop", "nop", "cli");
     }
-    check_eq!("and no other", TICKS.load() - ticks, 1);
+    check_eq!("and no other", TICKS.count() - ticks, 1);
 }
 
 fn masked() {
     pic::enable(0, false);
     start(0, 2, (HZ / 1000) as u16);
-    let (before, ticks) = (rdtsc(), TICKS.load());
+    let (before, ticks) = (rdtsc(), TICKS.count());
     while microseconds(before) < 5_000 {
         execute!("sti", "nop", "nop", "cli");
     }
-    check_eq!("no interrupt while masked", TICKS.load() - ticks, 0);
+    check_eq!("no interrupt while masked", TICKS.count() - ticks, 0);
     out8(0x20, 0x0a);
     check_eq!("but a request", in8(0x20) & 1, 1);
     pic::enable(0, true);
-    check!("which comes then", halt_for(1) >= 1);
+    check!("which comes then", TICKS.halt_for(1) >= 1);
 }

@@ -3,7 +3,7 @@
 #![no_main]
 
 use rt::{
-    Single, check, check_eq, execute,
+    Single, Ticks, check, check_eq,
     interrupts::{self, Frame},
     machine::{in8, out8, rdtsc, tsc_khz},
     pic, start,
@@ -22,7 +22,7 @@ const ALARM: u8 = 0x20;
 const UPDATE: u8 = 0x10;
 
 static FLAGS: Single<u8> = Single::new(0);
-static TICKS: Single<u32> = Single::new(0);
+static TICKS: Ticks = Ticks::new();
 
 fn main() {
     memory();
@@ -37,7 +37,7 @@ fn main() {
 
 fn tick(_: &mut Frame) {
     FLAGS.store(read(C));
-    TICKS.store(TICKS.load() + 1);
+    TICKS.add();
     pic::eoi(8);
 }
 
@@ -121,20 +121,13 @@ fn set() {
     );
 }
 
-fn halt_for(ticks: u32) {
-    let first = TICKS.load();
-    while TICKS.load() - first < ticks {
-        execute!("sti", "hlt", "cli");
-    }
-}
-
 fn periodic() {
     write(A, 0x20 | 6);
     let _ = read(C);
     write(B, HOURS_24 | PERIODIC);
-    halt_for(1);
+    TICKS.halt_for(1);
     let before = rdtsc();
-    halt_for(64);
+    TICKS.halt_for(64);
     let passed = microseconds(before);
     write(B, HOURS_24);
     check!("64 periods at 1024 Hz", (61_000..300_000).contains(&passed));
@@ -144,7 +137,7 @@ fn periodic() {
 fn once_a_second() {
     let _ = read(C);
     write(B, HOURS_24 | UPDATE);
-    halt_for(1);
+    TICKS.halt_for(1);
     let before = rdtsc();
     check_eq!("the update's flags", FLAGS.load() & 0x90, 0x90);
     write(B, HOURS_24);
@@ -153,7 +146,7 @@ fn once_a_second() {
     }
     let _ = read(C);
     write(B, HOURS_24 | ALARM);
-    halt_for(1);
+    TICKS.halt_for(1);
     check_eq!("the alarm's flags", FLAGS.load() & 0xa0, 0xa0);
     let passed = microseconds(before);
     check!(

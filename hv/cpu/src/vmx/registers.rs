@@ -10,6 +10,7 @@ use spec::segment::AccessRights;
 use spec::vmx::controls::{Entry, apply_fixed};
 use spec::vmx::fields::*;
 use vmm::machine::{Reg, Segment, SegmentRegister, TableRegister};
+use vmm::reset;
 
 /// The bits of CR0 whose writes exit: those that change the mode or the caches, and NE, which
 /// VMX operation demands. The others are the guest's.
@@ -249,40 +250,7 @@ impl VmxVcpu {
         self.write_register(Reg::Rflags, Rflags::RESET.bits());
         self.write_register(Reg::Cr0, Cr0::RESET.bits());
         self.write_register(Reg::Dr7, Dr7::RESET.bits());
-        self.reset_segments();
-    }
-
-    fn reset_segments(&mut self) {
-        let segment = |access: AccessRights| Segment {
-            selector: 0,
-            base: 0,
-            limit: 0xffff,
-            access: access.bits(),
-        };
-        let data = segment(AccessRights::REAL_DATA);
-        for register in [
-            SegmentRegister::Es,
-            SegmentRegister::Ss,
-            SegmentRegister::Ds,
-            SegmentRegister::Fs,
-            SegmentRegister::Gs,
-        ] {
-            self.write_segment(register, data);
-        }
-        let code = Segment {
-            selector: 0xf000,
-            base: 0xffff_0000,
-            ..segment(AccessRights::REAL_CODE)
-        };
-        self.write_segment(SegmentRegister::Cs, code);
-        self.write_segment(SegmentRegister::Ldtr, segment(AccessRights::LDT));
-        self.write_segment(SegmentRegister::Tr, segment(AccessRights::BUSY_TSS));
-        let table = TableRegister {
-            base: 0,
-            limit: 0xffff,
-        };
-        self.write_table(GUEST_GDTR_BASE, GUEST_GDTR_LIMIT, table);
-        self.write_table(GUEST_IDTR_BASE, GUEST_IDTR_LIMIT, table);
+        reset::segments(self);
     }
 
     pub(super) fn read_table(&self, base: Field<Natural>, limit: Field<u32>) -> TableRegister {

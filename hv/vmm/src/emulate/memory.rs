@@ -115,10 +115,7 @@ fn on_bus(v: &mut Vcpu, size: u8, access: impl Fn(&Vcpu, u64, u8) -> u64) -> u64
     if size > 4 {
         value |= access(v, 4, size - 4);
     }
-    // What the devices did may be an interrupt for this virtual CPU, or another deadline.
-    if v.guest.interrupts.processors.has_mail(v.number as usize) {
-        v.lapic.touch();
-    }
+    v.heed_mail();
     value & super::operand::mask(size)
 }
 

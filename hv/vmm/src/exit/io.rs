@@ -26,10 +26,7 @@ fn is_ignored(io: Io, v: &Vcpu) -> bool {
 #[inline(never)]
 fn access(x: &Exit, v: &mut Vcpu) -> Verdict {
     let verdict = carry_out(x, v);
-    // What the devices did may be an interrupt for this virtual CPU, or another deadline.
-    if v.guest.interrupts.processors.has_mail(v.number as usize) {
-        v.lapic.touch();
-    }
+    v.heed_mail();
     verdict
 }
 

@@ -234,8 +234,7 @@ fn x2apic_read(v: &mut Vcpu, msr: Msr) -> Result<u64, Refused> {
 /// A write of the ICR: what it sends may come back to the sender, and mostly does not.
 fn send(v: &mut Vcpu, command: u64) -> Result<(), Refused> {
     let sent = v.lapic.quietly().write_command(command);
-    let processors = &v.guest.interrupts.processors;
-    if v.lapic.has_requests() || processors.has_mail(v.number as usize) {
+    if v.lapic.has_requests() || v.has_mail() {
         v.lapic.touch();
     }
     sent.map_err(|_| Refused)

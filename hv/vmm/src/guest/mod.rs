@@ -16,7 +16,6 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering};
-use spec::addr::Hpa;
 use spin::{Mutex, Once};
 
 pub mod app;
@@ -120,7 +119,6 @@ impl Seat<'_> {
     ) -> Vcpu {
         let wiring = self.wiring(space.ram(), cpus, virtio);
         let bus = self.new_bus(&wiring, cpus, virtio);
-        let root = space.root();
         let guest = Guest {
             number: self.number,
             path: path.into(),
@@ -129,7 +127,6 @@ impl Seat<'_> {
             claims: bus.claims(),
             bus: Mutex::new(bus),
             space: Mutex::new(space),
-            root,
             interrupts: wiring.interrupts,
             console: wiring.console,
             run_time: RunTime::default(),
@@ -181,8 +178,6 @@ pub struct Guest {
     pub claims: Claims,
     /// Its devices, by I/O port and by guest-physical address.
     pub bus: Mutex<Bus>,
-    /// The root of the nested paging structures of its space.
-    root: Hpa,
     /// Its interrupt controllers, and what its virtual CPUs have to say to each other.
     pub interrupts: Arc<Interrupts>,
     /// Its console.
@@ -212,7 +207,7 @@ pub struct End {
 impl Guest {
     /// A virtual CPU, loaded on this physical one.
     fn new_vcpu(self: Arc<Self>, host: &'static Host, number: usize) -> Vcpu {
-        let mut engine = host.machine.new_engine(self.root);
+        let mut engine = host.machine.new_engine(self.space.lock().root());
         engine.load();
         Vcpu::new(engine, self, host, number as u32)
     }
