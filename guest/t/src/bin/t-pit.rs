@@ -67,20 +67,18 @@ fn one_shot() {
     check!("mode 0 begins low", in8(PORT_61) & OUT_2 == 0);
     wait_for_out(true);
     let passed = microseconds(before);
-    check!("10 ms took 10 ms", (9_900..60_000).contains(&passed));
+    check!("10 ms took 10 ms", (9_900..1_000_000).contains(&passed));
 }
 
 fn square_wave() {
-    start(2, 3, (HZ / 500) as u16);
-    wait_for_out(false);
-    wait_for_out(true);
     let before = rdtsc();
+    start(2, 3, (HZ / 500) as u16);
     for _ in 0..5 {
         wait_for_out(false);
         wait_for_out(true);
     }
     let passed = microseconds(before);
-    check!("5 periods of 2 ms", (9_000..60_000).contains(&passed));
+    check!("5 periods of 2 ms", (9_900..1_000_000).contains(&passed));
 }
 
 fn read_back() {
@@ -107,30 +105,37 @@ fn refresh() {
     let passed = microseconds(before);
     check!(
         "the refresh bit toggles every 15 us",
-        (700..60_000).contains(&passed)
+        (700..1_000_000).contains(&passed)
     );
 }
 
-/// From one interrupt to 20 more: no period is lost, and none comes early.
+/// The first interrupt comes at once, as OUT goes high; no period after it comes early. One that waits too long for the
+/// processor is lost.
 fn periodic() {
     for mode in [2, 3] {
-        start(0, mode, (HZ / 500) as u16);
-        TICKS.halt_for(2);
+        stop();
         let before = rdtsc();
+        start(0, mode, (HZ / 500) as u16);
         TICKS.halt_for(20);
         let passed = microseconds(before);
         rt::println!("mode {mode}");
-        check!("20 periods of 2 ms", (39_000..120_000).contains(&passed));
+        check!("19 periods of 2 ms", (37_900..1_000_000).contains(&passed));
     }
 }
 
-fn terminal_count() {
-    start(0, 0, (HZ / 200) as u16);
+/// The control word alone stops counter 0; an interrupt of the periods before it may still be due.
+fn stop() {
+    out8(CONTROL, 0x30);
     execute!("sti", "nop", "nop", "cli");
+}
+
+fn terminal_count() {
+    stop();
     let ticks = TICKS.count();
     let before = rdtsc();
+    start(0, 0, (HZ / 200) as u16);
     check_eq!("one interrupt", TICKS.halt_for(1), 1);
-    check!("after 5 ms", microseconds(before) >= 4_500);
+    check!("after 5 ms", microseconds(before) >= 4_900);
     while microseconds(before) < 20_000 {
         execute!("sti", "nop", "nop", "cli");
     }

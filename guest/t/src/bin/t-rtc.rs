@@ -78,13 +78,13 @@ fn time_goes_on() {
     let mut foretold = sees_uip();
     let passed = microseconds(before);
     // An emulator that is not given the processor at the right moment shows none.
-    for _ in 0..10 {
+    for _ in 0..30 {
         foretold = foretold || sees_uip();
     }
     check!("UIP foretells an update", foretold);
     check!(
         "a second takes a second",
-        (950_000..1_500_000).contains(&passed)
+        (900_000..1_500_000).contains(&passed)
     );
 }
 
@@ -124,13 +124,15 @@ fn set() {
 fn periodic() {
     write(A, 0x20 | 6);
     let _ = read(C);
-    write(B, HOURS_24 | PERIODIC);
-    TICKS.halt_for(1);
     let before = rdtsc();
+    write(B, HOURS_24 | PERIODIC);
     TICKS.halt_for(64);
     let passed = microseconds(before);
     write(B, HOURS_24);
-    check!("64 periods at 1024 Hz", (61_000..300_000).contains(&passed));
+    check!(
+        "64 periods at 1024 Hz",
+        (61_000..1_000_000).contains(&passed)
+    );
     check_eq!("the flags", FLAGS.load() & 0xc0, 0xc0);
 }
 
@@ -151,7 +153,7 @@ fn once_a_second() {
     let passed = microseconds(before);
     check!(
         "an alarm each second",
-        (950_000..1_500_000).contains(&passed)
+        (900_000..1_500_000).contains(&passed)
     );
     write(B, HOURS_24);
     check_eq!("register C is clear once it is read", read(C) & 0xa0, 0);
