@@ -15,4 +15,5 @@ pub mod msr;
 pub mod paging;
 pub mod segment;
 pub mod svm;
+pub mod task;
 pub mod vmx;

@@ -123,3 +123,35 @@ impl AccessRights {
         Self::from_bits_retain(bits | unusable)
     }
 }
+
+/// A segment descriptor: SDM 3A "Segment Descriptors"; APM vol 2 "Legacy Segment Descriptors".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Descriptor(pub u64);
+
+impl Descriptor {
+    /// The base address.
+    #[inline]
+    #[must_use]
+    pub const fn base(self) -> u32 {
+        (self.0 >> 16) as u32 & 0xff_ffff | (self.0 >> 32) as u32 & 0xff00_0000
+    }
+
+    /// The limit in bytes, with granularity applied.
+    #[inline]
+    #[must_use]
+    pub const fn limit(self) -> u32 {
+        let limit = self.0 as u32 & 0xffff | (self.0 >> 32) as u32 & 0xf_0000;
+        if self.rights().contains(AccessRights::G) {
+            limit << 12 | 0xfff
+        } else {
+            limit
+        }
+    }
+
+    /// The access rights.
+    #[inline]
+    #[must_use]
+    pub const fn rights(self) -> AccessRights {
+        AccessRights::from_descriptor_high((self.0 >> 32) as u32)
+    }
+}

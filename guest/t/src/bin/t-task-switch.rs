@@ -1,5 +1,5 @@
-//! A task switch by a far jump to a TSS and back, in 32-bit protected mode. Needs `mode=32`.
-//! The hypervisor either lets the CPU's task switch be, or stops the guest and says so.
+//! Task switches in 32-bit protected mode: by JMP, CALL, IRET and task gates, to 32-bit, 16-bit and virtual-8086 tasks,
+//! with their own address spaces, and those that are refused. Needs `mode=32`.
 #![no_std]
 #![no_main]
 

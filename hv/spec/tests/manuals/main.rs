@@ -10,4 +10,5 @@ mod paging;
 mod registers;
 mod segment;
 mod svm;
+mod task;
 mod vmcs;

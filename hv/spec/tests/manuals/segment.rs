@@ -1,6 +1,6 @@
 //! Access rights in the layouts of the VMCS, the VMCB and a descriptor.
 
-use spec::segment::{AccessRights, RESERVED, TYPE_BUSY_TSS, TYPE_LDT};
+use spec::segment::{AccessRights, Descriptor, RESERVED, TYPE_BUSY_TSS, TYPE_LDT};
 
 #[test]
 fn named_rights() {
@@ -65,4 +65,20 @@ fn rights_of_a_descriptor() {
         0
     );
     assert!(AccessRights::from_descriptor_high(0).contains(AccessRights::UNUSABLE));
+}
+
+#[test]
+fn bases_and_limits_of_descriptors() {
+    let row = |raw| {
+        let descriptor = Descriptor(raw);
+        (
+            descriptor.base(),
+            descriptor.limit(),
+            descriptor.rights().bits(),
+        )
+    };
+    assert_eq!(row(0x00cf_9300_0000_ffff), (0, 0xffff_ffff, 0xc093));
+    assert_eq!(row(0x1200_8b34_5678_0067), (0x1234_5678, 0x67, 0x8b));
+    assert_eq!(row(0xff4a_93ff_ffff_bcde), (0xffff_ffff, 0xa_bcde, 0x4093));
+    assert_eq!(row(0x0080_9300_0000_0000), (0, 0xfff, 0x8093));
 }

@@ -11,8 +11,9 @@ pub(crate) mod memory;
 pub(crate) mod operand;
 mod origin;
 mod shift;
-mod stack;
+pub(crate) mod stack;
 pub(crate) mod string;
+pub(crate) mod system;
 #[cfg(test)]
 mod testing;
 mod wide;

@@ -32,8 +32,14 @@ fn top(v: &Vcpu, offset: u64, size: u8, write: bool) -> Result<Gva, Event> {
 }
 
 pub(super) fn push(v: &mut Vcpu, i: &Instruction) -> Result<(), Event> {
-    let (size, pointer) = (operand_size(i), pointer(v));
+    let size = operand_size(i);
     let value = Place::of(v, i, 0, size, false)?.load(v, size)?;
+    push_value(v, size, value)
+}
+
+/// Pushes `size` bytes.
+pub(crate) fn push_value(v: &mut Vcpu, size: u8, value: u64) -> Result<(), Event> {
+    let pointer = pointer(v);
     let lower = operand::register(v, pointer).wrapping_sub(size.into());
     let lower = lower & mask(pointer.size() as u8);
     let at = top(v, lower, size, true)?;

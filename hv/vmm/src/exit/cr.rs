@@ -211,14 +211,20 @@ fn set_cr4(v: &mut Vcpu, value: u64) -> Result<(), Event> {
     Ok(())
 }
 
-/// In PAE paging the processor holds the four PDPTEs in registers, and refuses reserved bits. MOV to CR0 loads
-/// them when it changes PG, CD or NW (SDM 3A "PDPTE Registers").
+/// In PAE paging the processor holds the four PDPTEs in registers. MOV to CR0 loads them when it changes PG, CD or NW
+/// (SDM 3A "PDPTE Registers").
 fn load_pdptes(v: &mut Vcpu, cr4: u64) -> Result<(), Event> {
-    const RESERVED: u64 = 0b1_1110_0110;
-    if cr4 & Cr4::PAE.bits() == 0 {
-        return Ok(());
+    if cr4 & Cr4::PAE.bits() != 0 {
+        let entries = pdptes(v, v.engine.reg(Reg::Cr3))?;
+        v.engine.set_pdptes(entries);
     }
-    let table = v.engine.reg(Reg::Cr3) & 0xffff_ffe0;
+    Ok(())
+}
+
+/// The PDPTEs of this CR3. Reserved bits are refused.
+pub(super) fn pdptes(v: &Vcpu, cr3: u64) -> Result<[u64; 4], Event> {
+    const RESERVED: u64 = 0b1_1110_0110;
+    let table = cr3 & 0xffff_ffe0;
     let bits = v.host.machine.capabilities().physical_address_bits;
     let mut entries = [0; 4];
     for (n, entry) in entries.iter_mut().enumerate() {
@@ -231,8 +237,7 @@ fn load_pdptes(v: &mut Vcpu, cr4: u64) -> Result<(), Event> {
             return Err(GP);
         }
     }
-    v.engine.set_pdptes(entries);
-    Ok(())
+    Ok(entries)
 }
 
 fn set_cr8(v: &mut Vcpu, value: u64) -> Result<(), Event> {

@@ -1,10 +1,12 @@
 //! AMD's exit information to a neutral [`Exit`].
 
-use super::{CrAccess, CrAccessType, Detail, Exit, Io, Kind, NestedFault};
+use super::{
+    CrAccess, CrAccessType, Detail, Exit, Io, Kind, NestedFault, TaskSwitch, TaskSwitchSource,
+};
 use crate::machine::{Event, EventType};
 use spec::addr::L1Gpa;
 use spec::exception::Vector;
-use spec::svm::exit::{ExitCode, IoInfo, NpfInfo, RegisterInfo};
+use spec::svm::exit::{ExitCode, IoInfo, NpfInfo, RegisterInfo, TaskSwitchInfo};
 use spec::svm::vmcb;
 
 /// The exit fields of a VMCB's control area (APM vol 2 "VMCB Layout, Control Area").
@@ -293,10 +295,21 @@ fn dr(number: u8, write: bool) -> Detail {
     }
 }
 
+/// What is neither IRET nor JMP is CALL, unless an event is being delivered.
 fn task_switch(record: &SvmRecord) -> Detail {
-    Detail::TaskSwitch {
+    let info = TaskSwitchInfo(record.exit_info_2);
+    let source = match (info.iret(), info.far_jump(), vectoring(record)) {
+        (true, ..) => TaskSwitchSource::Iret,
+        (_, true, _) => TaskSwitchSource::Jmp,
+        (.., None) => TaskSwitchSource::Call,
+        (.., Some(_)) => TaskSwitchSource::TaskGate,
+    };
+    Detail::TaskSwitch(TaskSwitch {
         selector: record.exit_info_1 as u16,
-    }
+        source,
+        error_code: info.has_error_code().then_some(info.error_code()),
+        resume_flag: info.resume_flag(),
+    })
 }
 
 const NMI: Detail = Detail::Exception {

@@ -1,12 +1,13 @@
 //! Intel's exit information to a neutral [`Exit`].
 
-use super::{CrAccess, CrAccessType, Detail, Exit, Io, Kind, NestedFault};
+use super::{
+    CrAccess, CrAccessType, Detail, Exit, Io, Kind, NestedFault, TaskSwitch, TaskSwitchSource,
+};
 use crate::machine::{Event, EventType};
 use spec::addr::{Gva, L1Gpa};
 use spec::vmx::exit::{
     DrAccess, EptViolation, ExitReason, FullReason, InstructionInformation,
-    InterruptionInformation, InterruptionType, IoQualification, TABLE, TaskSwitch, Valid,
-    fields_of,
+    InterruptionInformation, InterruptionType, IoQualification, TABLE, Valid, fields_of,
 };
 
 /// The VM-exit information fields of a VMCS (SDM 3C "VM-Exit Information Fields"); a field that
@@ -236,9 +237,22 @@ fn event(information: InterruptionInformation, error_code: u32, length: u32) -> 
     })
 }
 
+/// RFLAGS is saved with the RF that the old task is to save (SDM 3C "Saving RIP, RSP, RFLAGS, and SSP").
 fn task_switch(record: &VmxRecord) -> Detail {
-    let selector = TaskSwitch(record.qualification).selector();
-    Detail::TaskSwitch { selector }
+    let qualification = spec::vmx::exit::TaskSwitch(record.qualification);
+    let source = match qualification.source() {
+        spec::vmx::exit::TaskSwitchSource::CALL => TaskSwitchSource::Call,
+        spec::vmx::exit::TaskSwitchSource::IRET => TaskSwitchSource::Iret,
+        spec::vmx::exit::TaskSwitchSource::JMP => TaskSwitchSource::Jmp,
+        _ => TaskSwitchSource::TaskGate,
+    };
+    let event = vectoring(record).filter(|_| source == TaskSwitchSource::TaskGate);
+    Detail::TaskSwitch(TaskSwitch {
+        selector: qualification.selector(),
+        source,
+        error_code: event.and_then(|event| event.error_code),
+        resume_flag: false,
+    })
 }
 
 fn cr_access(record: &VmxRecord) -> Detail {

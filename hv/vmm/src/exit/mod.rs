@@ -20,6 +20,7 @@ mod nested_page_fault;
 pub mod rows;
 pub(crate) mod simple;
 pub mod table;
+mod task_switch;
 
 /// What the hardware said about one VM exit, copied out as plain data.
 #[derive(Clone, Copy, Debug)]
@@ -190,10 +191,7 @@ pub enum Detail {
     /// [`Kind::NestedPageFault`], [`Kind::NestedMisconfiguration`].
     Nested(NestedFault),
     /// [`Kind::TaskSwitch`].
-    TaskSwitch {
-        /// The selector of the new TSS.
-        selector: u16,
-    },
+    TaskSwitch(TaskSwitch),
     /// [`Kind::Other`], [`Kind::InvalidGuestState`], [`Kind::Virtualization`]: the raw exit reason or code, and the qualification.
     Raw {
         /// VMX exit reason or SVM EXITCODE.
@@ -247,6 +245,32 @@ pub enum CrAccessType {
     UnknownWrite,
     /// A read, likewise.
     UnknownRead,
+}
+
+/// An attempt at a task switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaskSwitch {
+    /// The selector of the new TSS.
+    pub selector: u16,
+    /// What caused it.
+    pub source: TaskSwitchSource,
+    /// The error code that is pushed on the new task's stack.
+    pub error_code: Option<u32>,
+    /// RF is set in the flags that are saved in the old TSS, though it may not be in RFLAGS.
+    pub resume_flag: bool,
+}
+
+/// What causes a task switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskSwitchSource {
+    /// CALL.
+    Call,
+    /// IRET.
+    Iret,
+    /// JMP.
+    Jmp,
+    /// A task gate in the IDT.
+    TaskGate,
 }
 
 /// An access that the nested paging structures do not allow.

@@ -3,7 +3,7 @@
 use super::table::{ExitTable, exit_table};
 use super::{
     Kind, cpuid, cr, debug_register, exception, hypercall, interrupt, io, msr, nested_page_fault,
-    simple,
+    simple, task_switch,
 };
 
 /// What a bare machine does about each kind of exit. Guest kinds change rows with [`ExitTable::with`].
@@ -34,7 +34,7 @@ pub const MACHINE: ExitTable = exit_table(&[
     (Kind::Pause, simple::pause),
     (Kind::Rdpmc, simple::no_counters),
     (Kind::Hidden, simple::undefined),
-    (Kind::TaskSwitch, simple::unsupported),
+    (Kind::TaskSwitch, task_switch::task_switch),
     (Kind::TripleFault, simple::triple_fault),
     (Kind::InvalidGuestState, simple::unsupported),
     (Kind::PreemptionTimer, simple::resume),

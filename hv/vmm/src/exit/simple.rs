@@ -56,7 +56,6 @@ pub(super) fn triple_fault(_: &Exit, _: &mut Vcpu) -> Verdict {
 /// What we do not support.
 pub(crate) fn unsupported(x: &Exit, v: &mut Vcpu) -> Verdict {
     let what = match x.detail {
-        Detail::TaskSwitch { selector } => format!("task switch to TSS selector {selector:#x}"),
         Detail::Raw {
             reason,
             qualification,

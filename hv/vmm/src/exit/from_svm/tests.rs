@@ -341,3 +341,42 @@ fn recorded_exits() {
         assert_eq!(decoded.vectoring.is_some(), exit_int_info >> 31 & 1 != 0);
     }
 }
+
+/// APM vol 2 "Task Switch Intercept".
+#[test]
+fn task_switches_have_a_source() {
+    let decoded = |info_2, event| {
+        let exit = decode(&SvmRecord {
+            exit_code: ExitCode::TASK_SWITCH.0,
+            exit_info_1: 0x38,
+            exit_info_2: info_2,
+            exit_int_info: event,
+            rip: 0x1000,
+            next_rip: 0x1002,
+        });
+        assert_eq!((exit.kind, exit.length), (Kind::TaskSwitch, 0));
+        exit.detail
+    };
+    let task = |source, error_code, resume_flag| {
+        Detail::TaskSwitch(TaskSwitch {
+            selector: 0x38,
+            source,
+            error_code,
+            resume_flag,
+        })
+    };
+    assert_eq!(
+        decoded(1 << 36, 0),
+        task(TaskSwitchSource::Iret, None, false)
+    );
+    assert_eq!(
+        decoded(1 << 38, 0),
+        task(TaskSwitchSource::Jmp, None, false)
+    );
+    assert_eq!(decoded(0, 0), task(TaskSwitchSource::Call, None, false));
+    let not_present = 0x55_8000_0b0b;
+    assert_eq!(
+        decoded(1 << 44 | 1 << 48 | 0x55, not_present),
+        task(TaskSwitchSource::TaskGate, Some(0x55), true)
+    );
+}

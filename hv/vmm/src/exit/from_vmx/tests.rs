@@ -93,8 +93,33 @@ fn a_recorded_task_switch() {
         qualification: 0x8000_0038,
         ..VmxRecord::default()
     });
-    assert_eq!(exit.detail, Detail::TaskSwitch { selector: 0x38 });
+    let task = TaskSwitch {
+        selector: 0x38,
+        source: TaskSwitchSource::Jmp,
+        error_code: None,
+        resume_flag: false,
+    };
+    assert_eq!(exit.detail, Detail::TaskSwitch(task));
     assert_eq!((exit.kind, exit.length), (Kind::TaskSwitch, 7));
+}
+
+/// #NP through a task gate: the error code is the event's. That of another event is not pushed.
+#[test]
+fn a_task_gate_has_the_error_code_of_its_event() {
+    for (source, error_code) in [(3_u64, Some(0x68)), (0, None)] {
+        let exit = decoded(VmxRecord {
+            reason: 9,
+            qualification: source << 30 | 0x48,
+            idt_vectoring_info: 0x8000_0b0b,
+            idt_vectoring_error_code: 0x68,
+            ..VmxRecord::default()
+        });
+        let Detail::TaskSwitch(task) = exit.detail else {
+            panic!("{exit:?}");
+        };
+        assert_eq!((task.selector, task.error_code), (0x48, error_code));
+        assert_eq!(task.source == TaskSwitchSource::TaskGate, source == 3);
+    }
 }
 
 /// EPT violations on Bochs: of an instruction fetch, of a write to a paging-structure entry, and of
