@@ -499,10 +499,12 @@ fn a_16_bit_tss() {
     write_state(&f, NEW_TSS, &TSS_16, &new_state());
     f.write(NEW_TSS + 44, &[0xff; 64]);
     f.v.set_gpr(Gpr::Rbx, 0xaaaa_bbbb);
+    f.v.set_gpr(Gpr::Rsp, 0xcccc_0104);
     f.v.engine.set_segment(Gs, Segment::default());
     assert_eq!(switch(&mut f, Jmp), Verdict::Redirect);
     let engine = &f.v.engine;
     assert_eq!(f.v.gpr(Gpr::Rbx), 0xaaaa_0013);
+    assert_eq!(f.v.gpr(Gpr::Rsp), 0xcccc_0000 | u64::from(STACK));
     assert_eq!(
         (engine.reg(Reg::Rip), engine.reg(Reg::Rflags)),
         (0x1234, 0x202)
