@@ -1,6 +1,7 @@
 //! The boot image: GRUB for BIOS (CD, disk, USB stick) and for UEFI, the hypervisor, the modules.
 
 mod bare;
+mod multiboot;
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs;

@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::grub_words;
+use super::{grub_words, multiboot};
 use crate::guest::{Guest, Module};
 
 const BARE_CFG: &str = "grub/bare.cfg";
@@ -37,8 +37,6 @@ fn commands(guest: &Guest, kernel: &Module) -> Result<String> {
         };
         files.map(line).collect::<String>()
     };
-    let one = || format!("multiboot {start}{}", load("module", "module"));
-    let two = || format!("multiboot2 {start}{}", load("module2", "module"));
     match guest.kind() {
         "linux" => {
             ensure!(
@@ -47,11 +45,16 @@ fn commands(guest: &Guest, kernel: &Module) -> Result<String> {
             );
             Ok(format!("linux {start}{}", load("initrd", "initrd")))
         }
-        "multiboot" => Ok(match guest.option("protocol") {
-            Some("1") => one(),
-            Some("2") => two(),
-            _ => format!("if {}\n    then true\n    else {}\n    fi", two(), one()),
-        }),
+        "multiboot" => {
+            let version = match guest.option("protocol") {
+                Some(version) => version,
+                None => multiboot::version(&kernel.contents)
+                    .with_context(|| format!("--bare: {}", guest.path()))?,
+            };
+            let number = if version == "1" { "" } else { "2" };
+            let modules = load(&format!("module{number}"), "module");
+            Ok(format!("multiboot{number} {start}{modules}"))
+        }
         kind => bail!("--bare: GRUB starts `linux:` and `multiboot:` guests, not `{kind}:`"),
     }
 }
@@ -61,10 +64,13 @@ mod tests {
     use super::*;
     use crate::guest::Contents;
 
+    /// The header of a Multiboot 1 kernel.
+    const ONE: &[u8] = b"\x02\xb0\xad\x1b\0\0\0\0\xfe\x4f\x52\xe4";
+
     fn made(spec: &str, words: &[&str]) -> Result<String> {
         let kernel = Module {
             name: "1-k".into(),
-            contents: Contents::Bytes(Vec::new()),
+            contents: Contents::Bytes(ONE.into()),
             words: words.iter().map(|&word| word.to_owned()).collect(),
             unpack: false,
         };
@@ -79,11 +85,16 @@ mod tests {
             "linux /boot/modules/1-k 'a b'\n    initrd '/boot/modules/initrd1'"
         );
         let words = ["multiboot:k,module=module1 a  b,module=module2"];
-        let text = made("multiboot:k,module=a,module=b", &words).unwrap();
-        assert!(
-            text.contains("\n    module '/boot/modules/module1' 'a' '' 'b'\n    module '/boot/modules/module2'\n"),
-            "{text}"
-        );
+        let modules = |n: &str| {
+            format!(
+                "\n    module{n} '/boot/modules/module1' 'a' '' 'b'\n    module{n} '/boot/modules/module2'"
+            )
+        };
+        for (option, n) in [("", ""), (",protocol=1", ""), (",protocol=2", "2")] {
+            let text = made(&format!("multiboot:k,module=a,module=b{option}"), &words).unwrap();
+            let want = format!("multiboot{n} /boot/modules/1-k {}", modules(n));
+            assert_eq!(text, want);
+        }
     }
 
     #[test]
