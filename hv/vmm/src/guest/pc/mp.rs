@@ -17,6 +17,9 @@ const LOCAL_INTERRUPT: u8 = 4;
 const INT: u8 = 0;
 const NMI: u8 = 1;
 const EXT_INT: u8 = 3;
+/// Local APIC IDs as destinations: the processor that starts the others, and every one.
+const BOOTSTRAP_ID: u8 = 0;
+const ALL: u8 = 0xff;
 const ENABLED: u8 = 1;
 const SPECIFICATION_1_4: u8 = 4;
 
@@ -75,8 +78,9 @@ fn add_entries(table: &mut Vec<u8>, cpus: u8) -> u16 {
         let pin = 10 + device % 2;
         add([IO_INTERRUPT, INT, level, 0, PCI, device << 2, cpus, pin]);
     }
-    add([LOCAL_INTERRUPT, EXT_INT, 0, 0, ISA, 0, 0xff, 0]);
-    add([LOCAL_INTERRUPT, NMI, 0, 0, ISA, 0, 0xff, 1]);
+    // Only the bootstrap processor is given what the 8259s say.
+    add([LOCAL_INTERRUPT, EXT_INT, 0, 0, ISA, 0, BOOTSTRAP_ID, 0]);
+    add([LOCAL_INTERRUPT, NMI, 0, 0, ISA, 0, ALL, 1]);
     u16::from(cpus) + others
 }
 

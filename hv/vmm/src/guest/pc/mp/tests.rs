@@ -80,6 +80,6 @@ fn each_interrupt_has_its_pin() {
         .collect();
     assert_eq!(
         local,
-        [[4, 3, 0, 0, 1, 0, 0xff, 0], [4, 1, 0, 0, 1, 0, 0xff, 1]]
+        [[4, 3, 0, 0, 1, 0, 0, 0], [4, 1, 0, 0, 1, 0, 0xff, 1]]
     );
 }
