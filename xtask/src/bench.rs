@@ -38,6 +38,7 @@ const BUDGETS: &[(&str, f64)] = &[
     ("syscall.ioctl.exit", 400.0),
     ("size.image", 1_048_576.0),
     ("boot.to_guest", 20_000_000.0),
+    ("uart.character", 900.0),
 ];
 
 /// Measures in instructions, on emulators that count one tick of the TSC for each, and compares with the budgets.
