@@ -43,6 +43,11 @@ bitflags! {
 /// Bits from MAXPHYADDR on are reserved.
 pub const ADDRESS_MASK: u64 = 0x000f_ffff_ffff_f000;
 
+/// The reserved bits of a page-directory-pointer-table entry of PAE paging (SDM 3A "PAE Paging", its formats), besides those from
+/// MAXPHYADDR on. Bit 5 is missing here: QEMU's TCG sets an accessed bit where the manuals have none, and a guest that
+/// loads the entry again must not fault.
+pub const PDPTE_RESERVED: u64 = 0b1_1100_0110 | Entry::XD.bits();
+
 impl Entry {
     /// The entry for `address` (its bits 51:12) with `flags`.
     #[inline]

@@ -217,6 +217,7 @@ fn wakes(v: &mut Vcpu) -> bool {
 fn apply(v: &mut Vcpu, exit: &Exit, verdict: Verdict) -> Option<Pause> {
     match verdict {
         Verdict::Next => advance(v, exit),
+        Verdict::NextBy(0) => repeat(v, exit),
         Verdict::NextBy(length) => skip(v, exit, length),
         Verdict::Resume => {
             if let Some(event) = exit.vectoring {
@@ -257,6 +258,16 @@ fn skip(v: &mut Vcpu, exit: &Exit, length: u8) -> Option<Pause> {
     } else {
         v.engine.skip(rip);
     }
+    None
+}
+
+/// Ends one iteration of a repeated instruction that goes on. RFLAGS.RF is set then, whatever comes before the next
+/// iteration: the instruction has met its breakpoint (SDM 3B "Instruction-Breakpoint Exception Condition").
+#[cold]
+fn repeat(v: &mut Vcpu, exit: &Exit) -> Option<Pause> {
+    v.engine.skip(exit.rip);
+    let flags = v.engine.reg(Reg::Rflags);
+    v.engine.set_reg(Reg::Rflags, flags | Rflags::RF.bits());
     None
 }
 

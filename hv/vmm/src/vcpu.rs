@@ -2,7 +2,7 @@
 
 use crate::device::lapic::Lapic;
 use crate::emulate::access::Accesses;
-use crate::exit::cpuid::Leaves;
+use crate::exit::cpuid::{self, Leaves};
 use crate::exit::exception;
 use crate::exit::msr::PASSTHROUGH;
 use crate::guest::Guest;
@@ -205,11 +205,8 @@ impl Vcpu {
     /// "Processor State After Reset").
     #[cold]
     pub fn take_signals(&mut self) {
-        const SIGNATURE: u64 = 0x600;
         if self.lapic.take_init() {
-            reset::init(&mut *self.engine);
-            self.gprs = Gprs::default();
-            self.gprs[Gpr::Rdx] = SIGNATURE;
+            self.reset();
             self.lapic.reset();
             self.set_activity(match self.number {
                 0 => Activity::Active,
@@ -231,6 +228,13 @@ impl Vcpu {
             self.engine.set_reg(Reg::Rip, 0);
             self.set_activity(Activity::Active);
         }
+    }
+
+    /// The registers after INIT, and after reset (SDM 3A "Processor State After Reset").
+    pub fn reset(&mut self) {
+        reset::init(&mut *self.engine);
+        self.gprs = Gprs::default();
+        self.gprs[Gpr::Rdx] = cpuid::signature(self);
     }
 
     /// Whether it executes instructions, or what it waits for inside the guest has come. A startup IPI ends no HLT.

@@ -108,6 +108,12 @@ protected:
     mov esi, offset pae_text
     call print32
     call check_alias
+# PGE loads the four pointers again, which the processor has used by now.
+    mov eax, cr4
+    xor eax, 0x80
+    mov cr4, eax
+    xor eax, 0x80
+    mov cr4, eax
     call paging_off
 
 # Long mode: the same alias, two levels more.

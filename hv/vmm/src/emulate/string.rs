@@ -113,11 +113,17 @@ pub(super) fn execute(v: &mut Vcpu, i: &Instruction, walk: Walk) -> Result<Progr
         return Ok(Progress::Done);
     }
     let while_equal = i.has_rep_prefix();
-    walk.repeat(v, |v| {
+    let before = v.engine.reg(Reg::Rflags);
+    let progress = walk.repeat(v, |v| {
         element(v, walk)?;
         let equal = v.engine.reg(Reg::Rflags) & Rflags::ZF.bits() != 0;
         Ok(!compares || equal == while_equal)
-    })
+    });
+    // A fault shows the flags as they were before the instruction (SDM 2B "REP/REPE/REPZ/REPNE/REPNZ").
+    if compares && progress.is_err() {
+        v.engine.set_reg(Reg::Rflags, before);
+    }
+    progress
 }
 
 fn accumulator(walk: Walk) -> Register {

@@ -1,6 +1,7 @@
 //! CPUID: what the machine says, less what we do not carry, plus what we add. What a leaf may
 //! show is a list of the bits that are let through, so that a feature nobody thought of stays hidden.
 
+mod extended;
 mod hypervisor;
 mod topology;
 
@@ -10,15 +11,10 @@ use crate::device::lapic::base;
 use crate::machine::{CpuidResult, Gpr, Reg};
 use crate::vcpu::Vcpu;
 use spec::control_registers::{Cr4, Xcr0};
-use spec::cpuid::{
-    ExtendedEcx, ExtendedEdx, Leaf1Ecx, Leaf1Edx, Leaf7Ebx, Leaf7Ecx, Leaf7Edx, LeafDEax, PowerEdx,
-    leaf,
-};
+use spec::cpuid::{ExtendedEdx, Leaf1Ecx, Leaf1Edx, Leaf7Ebx, Leaf7Ecx, Leaf7Edx, LeafDEax, leaf};
 
 /// The highest basic leaf that a guest sees.
 const HIGHEST_BASIC: u32 = leaf::TOPOLOGY_V2;
-/// The highest extended leaf that a guest sees.
-const HIGHEST_EXTENDED: u32 = 0x8000_0008;
 const LEAF1_ECX: Leaf1Ecx = Leaf1Ecx::SSE3
     .union(Leaf1Ecx::PCLMULQDQ)
     .union(Leaf1Ecx::SSSE3)
@@ -86,25 +82,6 @@ const LEAF_D1_EAX: LeafDEax = LeafDEax::XSAVEOPT
     .union(LeafDEax::XSAVEC)
     .union(LeafDEax::XGETBV_ECX_1);
 
-const EXTENDED_ECX: ExtendedEcx = ExtendedEcx::LAHF_SAHF
-    .union(ExtendedEcx::ALT_MOV_CR8)
-    .union(ExtendedEcx::ABM)
-    .union(ExtendedEcx::SSE4A)
-    .union(ExtendedEcx::MISALIGN_SSE)
-    .union(ExtendedEcx::PREFETCHW);
-
-/// What AMD repeats from leaf 1 in leaf 80000001H, EDX.
-const REPEATED_EDX: u32 = 0x0183_f3ff;
-
-const EXTENDED_EDX: u32 = ExtendedEdx::SYSCALL
-    .union(ExtendedEdx::NX)
-    .union(ExtendedEdx::MMX_EXT)
-    .union(ExtendedEdx::PAGE_1G)
-    .union(ExtendedEdx::RDTSCP)
-    .union(ExtendedEdx::LM)
-    .bits()
-    | REPEATED_EDX & LEAF1_EDX;
-
 /// The extended states that a guest may enable: those that come with the instructions above.
 pub(super) const STATES: Xcr0 = Xcr0::X87
     .union(Xcr0::SSE)
@@ -166,12 +143,32 @@ fn answer(v: &mut Vcpu, shown: CpuidResult) -> Verdict {
 
 #[inline(never)]
 fn look_up(v: &mut Vcpu, asked: (u32, u32)) -> Verdict {
-    let shown = show(v, asked.0, asked.1);
-    // These mirror CR4, XCR0 and IA32_APIC_BASE.
-    if !matches!(asked.0, leaf::FEATURES | leaf::XSAVE) {
+    let shown = show(v, within(v, asked.0), asked.1);
+    // These mirror CR4, XCR0, IA32_APIC_BASE and the mode.
+    const MIRRORS: [u32; 3] = [leaf::FEATURES, leaf::XSAVE, leaf::EXTENDED_FEATURES_AMD];
+    if !MIRRORS.contains(&asked.0) {
         v.leaves.0[asked.0 as usize % REMEMBERED] = (asked, shown);
     }
     answer(v, shown)
+}
+
+/// Intel answers a leaf above the highest one with the highest basic one (SDM 2A "CPUID"). AMD's are empty.
+fn within(v: &Vcpu, number: u32) -> u32 {
+    let range = match number {
+        ..=leaf::FREQUENCY | leaf::HYPERVISOR..leaf::EXTENDED => return number,
+        ..leaf::HYPERVISOR => leaf::VENDOR,
+        leaf::EXTENDED.. => leaf::EXTENDED,
+    };
+    let is_above = number > show(v, range, 0).eax;
+    if is_above && Vendor::of(v) == Vendor::Intel {
+        return show(v, leaf::VENDOR, 0).eax;
+    }
+    number
+}
+
+/// The processor's family, model and stepping, which EDX holds after reset and INIT.
+pub(crate) fn signature(v: &Vcpu) -> u64 {
+    v.host.machine.cpuid(leaf::FEATURES, 0).eax.into()
 }
 
 /// What the guest sees of a leaf.
@@ -210,48 +207,17 @@ fn show(v: &Vcpu, number: u32, subleaf: u32) -> CpuidResult {
         leaf::TSC | leaf::FREQUENCY => frequency(v, number),
         leaf::XSAVE => xsave(v, subleaf),
         leaf::HYPERVISOR..=leaf::HYPERVISOR_LAST => hypervisor::show(v, number),
-        leaf::EXTENDED.. => extended(v, number, subleaf),
+        leaf::EXTENDED.. => extended::show(v, number, subleaf),
         _ => CpuidResult::default(),
     }
 }
 
-fn extended(v: &Vcpu, number: u32, subleaf: u32) -> CpuidResult {
-    let real = |leaf| v.host.machine.cpuid(leaf, subleaf);
-    match number {
-        leaf::EXTENDED => {
-            let r = real(number);
-            CpuidResult {
-                eax: r.eax.min(HIGHEST_EXTENDED),
-                ..r
-            }
-        }
-        leaf::EXTENDED_FEATURES_AMD => {
-            let r = real(number);
-            CpuidResult {
-                ecx: r.ecx & EXTENDED_ECX.bits() | topology::are_cores(v),
-                edx: r.edx & EXTENDED_EDX,
-                ..r
-            }
-        }
-        leaf::BRAND..=leaf::L2_CACHE => real(number),
-        leaf::INVARIANT_TSC => CpuidResult {
-            edx: real(number).edx & PowerEdx::INVARIANT_TSC.bits(),
-            ..CpuidResult::default()
-        },
-        leaf::ADDRESS_SIZES => CpuidResult {
-            eax: address_sizes(v, real(number).eax),
-            ecx: topology::size(v),
-            ..CpuidResult::default()
-        },
-        _ => CpuidResult::default(),
+/// EDX of leaf 1: it is gone while IA32_APIC_BASE disables it (SDM 3A "Enabling or Disabling the Local APIC").
+fn apic(v: &Vcpu) -> u32 {
+    match v.lapic.base() & base::ENABLE {
+        0 => 0,
+        _ => Leaf1Edx::APIC.bits(),
     }
-}
-
-/// Physical address bits are those that we translate to; without LA57 there are 48 linear ones.
-fn address_sizes(v: &Vcpu, real: u32) -> u32 {
-    let linear = (real >> 8 & 0xff).min(48);
-    let physical = v.host.machine.capabilities().physical_address_bits;
-    linear << 8 | u32::from(physical)
 }
 
 /// Intel's leaves 15H and 16H. The crystal clock, which the local APIC's timer counts, is the TSC's own.
@@ -284,16 +250,11 @@ fn features(v: &Vcpu, real: CpuidResult) -> CpuidResult {
     } else {
         0
     };
-    // It is gone while IA32_APIC_BASE disables it (SDM 3A "Enabling or Disabling the Local APIC").
-    let apic = match v.lapic.base() & base::ENABLE {
-        0 => 0,
-        _ => Leaf1Edx::APIC.bits(),
-    };
     CpuidResult {
         eax: real.eax,
         ebx: real.ebx & CLFLUSH_SIZE | topology::ids(v),
         ecx: real.ecx & LEAF1_ECX.bits() | LEAF1_ECX_OURS.bits() | mirrored,
-        edx: real.edx & LEAF1_EDX & !Leaf1Edx::APIC.bits() | apic | topology::many(v),
+        edx: real.edx & LEAF1_EDX & !Leaf1Edx::APIC.bits() | apic(v) | topology::many(v),
     }
 }
 

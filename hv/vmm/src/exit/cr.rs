@@ -12,7 +12,7 @@ use spec::addr::L1Gpa;
 use spec::control_registers::{Cr0, Cr4};
 use spec::exception::Vector;
 use spec::msr::Efer;
-use spec::paging::Entry;
+use spec::paging::{Entry, PDPTE_RESERVED};
 use spec::segment::AccessRights;
 
 const GP: Event = Event::exception(Vector::GP.0, Some(0));
@@ -223,7 +223,6 @@ fn load_pdptes(v: &mut Vcpu, cr4: u64) -> Result<(), Event> {
 
 /// The PDPTEs of this CR3. Reserved bits are refused.
 pub(super) fn pdptes(v: &Vcpu, cr3: u64) -> Result<[u64; 4], Event> {
-    const RESERVED: u64 = 0b1_1110_0110;
     let table = cr3 & 0xffff_ffe0;
     let bits = v.host.machine.capabilities().physical_address_bits;
     let mut entries = [0; 4];
@@ -233,7 +232,7 @@ pub(super) fn pdptes(v: &Vcpu, cr3: u64) -> Result<[u64; 4], Event> {
             .ram
             .read_u64(L1Gpa(table + n as u64 * 8))
             .unwrap_or(0);
-        if *entry & Entry::P.bits() != 0 && *entry & (RESERVED | !0 << bits) != 0 {
+        if *entry & Entry::P.bits() != 0 && *entry & (PDPTE_RESERVED | !0 << bits) != 0 {
             return Err(GP);
         }
     }

@@ -8,7 +8,6 @@ use crate::exit::rows::EXITS;
 use crate::memory::Space;
 use crate::memory::ram::OutsideRam;
 use crate::memory::table::OutOfFrames;
-use crate::reset;
 use crate::vcpu::Vcpu;
 use alloc::format;
 use spec::addr::{L1Gpa, PAGE_SIZE};
@@ -44,7 +43,7 @@ fn load(request: &Request, seat: &Seat<'_>) -> Result<Vcpu, LoadError> {
     let mut space = new_space(seat.host, size)?;
     lay_out(&mut space, firmware)?;
     let mut vcpu = seat.new_vcpu(&DISK, &request.path, space, heap, cpus, Some(&virtio));
-    reset::init(&mut *vcpu.engine);
+    vcpu.reset();
     Ok(vcpu)
 }
 

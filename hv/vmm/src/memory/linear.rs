@@ -7,7 +7,7 @@ use core::sync::atomic::Ordering::{AcqRel, Acquire};
 use spec::addr::{Gva, L1Gpa};
 use spec::control_registers::{Cr0, Cr4, Rflags};
 use spec::msr::Efer;
-use spec::paging::{Entry, PageFaultCode};
+use spec::paging::{Entry, PDPTE_RESERVED, PageFaultCode};
 
 /// What an access wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -249,8 +249,6 @@ impl Shape {
     #[inline]
     fn reserved_at(self, level: u8, leaf: bool) -> u64 {
         const PSE36_RESERVED: u64 = 1 << 21;
-        // But for bit 5: QEMU's TCG sets an accessed bit where the manuals have none.
-        const PDPTE_RESERVED: u64 = 0b1_1100_0110 | Entry::XD.bits();
         match level {
             4 => Entry::PS.bits(),
             _ if self.is_pdpte(level) => PDPTE_RESERVED,

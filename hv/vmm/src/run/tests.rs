@@ -2,7 +2,7 @@ use super::*;
 use crate::exit::Record;
 use crate::exit::from_vmx::VmxRecord;
 use crate::machine::Engine;
-use crate::machine::Gpr::Rax;
+use crate::machine::Gpr::{Rax, Rcx, Rsi};
 use crate::machine::fake::{Entry, FakeEngine, FakeMachine, Fixture};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -449,4 +449,30 @@ fn a_single_step_tells_the_breakpoints_that_were_held_back() {
     let dr6 = Dr6::from_bits_retain(f.v.engine.reg(Reg::Dr6));
     assert!(dr6.contains(Dr6::BS | Dr6::B0 | Dr6::B2) && !dr6.contains(Dr6::B1));
     assert_eq!(f.told.lock().injected.map(|event| event.vector), Some(1));
+}
+
+/// SDM 3B "Instruction-Breakpoint Exception Condition": the breakpoint of a repeated instruction is met once, not once an exit.
+#[test]
+fn the_resume_flag_is_set_until_a_repetition_ends() {
+    const REP_OUTSB: VmxRecord = VmxRecord {
+        reason: IO,
+        qualification: 0x80 << 16 | 1 << 5 | 1 << 4,
+        instruction_length: 2,
+        instruction_info: 2 << 7 | 3 << 15,
+        ..RECORD
+    };
+    let flag = |want: bool| {
+        move |engine: &mut FakeEngine| {
+            let flags = Rflags::from_bits_retain(engine.reg(Reg::Rflags));
+            assert_eq!(flags.contains(Rflags::RF), want);
+        }
+    };
+    let mut f = Fixture::with_entries(Vec::from([
+        look(flag(false), REP_OUTSB),
+        look(flag(true), REP_OUTSB),
+        look(flag(false), END),
+    ]))
+    .with(&[(Rcx, 300), (Rsi, 0x1000)]);
+    go(&mut f);
+    assert_eq!(f.v.engine.reg(Reg::Rip), Fixture::CODE + 2);
 }

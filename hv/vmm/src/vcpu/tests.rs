@@ -1,7 +1,7 @@
 use super::*;
 use crate::device::processors::{Destination, Message};
-use crate::machine::Interruptibility;
 use crate::machine::fake::{FakeMachine, Fixture};
+use crate::machine::{CpuidResult, Interruptibility};
 use alloc::vec::Vec;
 use spec::apic::DeliveryMode;
 use spec::control_registers::Cr0;
@@ -203,4 +203,18 @@ fn of_nmis_that_come_while_they_are_blocked_one_is_kept() {
     crate::exit::interrupt::deliver(&mut second.v);
     assert_eq!(second.told.lock().injected, None);
     assert!(second.v.lapic.take_nmi() && !second.v.lapic.has_nmi());
+}
+
+/// SDM 3A "Processor State After Reset": EDX has the family, model and stepping.
+#[test]
+fn init_leaves_the_signature_in_edx() {
+    let (first, mut second) = pair();
+    let signature = CpuidResult {
+        eax: 0x5_06e3,
+        ..CpuidResult::default()
+    };
+    first.machine.leaves.lock().insert((1, 0), signature);
+    send(&first, DeliveryMode::INIT, 0);
+    settle(&mut second);
+    assert_eq!(second.gpr(Gpr::Rdx), 0x5_06e3);
 }

@@ -184,7 +184,9 @@ impl Model for Disk {
         let rest = request.writable.left().saturating_sub(1);
         request.writable.skip(rest)?;
         request.writable.write(&[status])?;
-        Ok((room - rest).min(u32::MAX.into()) as u32)
+        // What was written from the beginning on: "The Virtqueue Used Ring".
+        let written = if rest == 0 { room } else { data - rest };
+        Ok(written.min(u32::MAX.into()) as u32)
     }
 }
 

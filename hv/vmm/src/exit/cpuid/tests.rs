@@ -1,6 +1,7 @@
 use super::*;
 use crate::exit::{Detail, Kind};
 use crate::machine::fake::{FakeMachine, Fixture};
+use spec::cpuid::{ExtendedEcx, ExtendedEdx};
 
 const ONES: CpuidResult = CpuidResult {
     eax: u32::MAX,
@@ -115,6 +116,50 @@ fn a_disabled_apic_is_not_shown() {
     assert_ne!(ask(&mut f, 1, 0).edx & Leaf1Edx::APIC.bits(), 0);
     f.v.lapic.set_base(base::ADDRESS | base::BSP).unwrap();
     assert_eq!(ask(&mut f, 1, 0).edx & Leaf1Edx::APIC.bits(), 0);
+}
+
+/// AMD's leaf 80000001H repeats it.
+#[test]
+fn a_disabled_apic_is_not_repeated() {
+    let mut f = made_by(b"Auth", 1);
+    f.machine.leaves.lock().insert((0x8000_0001, 0), ONES);
+    let shown = |f: &mut Fixture| ask(f, 0x8000_0001, 0).edx & Leaf1Edx::APIC.bits();
+    assert_ne!(shown(&mut f), 0);
+    f.v.lapic.set_base(base::ADDRESS | base::BSP).unwrap();
+    assert_eq!(shown(&mut f), 0);
+}
+
+/// SDM 2A "CPUID": SYSCALL is available in 64-bit mode only, on Intel's processors.
+#[test]
+fn intel_shows_syscall_to_64_bit_code() {
+    for (vendor, always) in [(b"Genu", false), (b"Auth", true)] {
+        let shown = |f: &mut Fixture| ask(f, 0x8000_0001, 0).edx & ExtendedEdx::SYSCALL.bits() != 0;
+        let mut f = made_by(vendor, 1);
+        f.machine.leaves.lock().insert((0x8000_0001, 0), ONES);
+        assert!(shown(&mut f));
+        f = f.in_protected_mode();
+        assert_eq!(shown(&mut f), always);
+    }
+}
+
+/// SDM 2A "CPUID": a leaf above the highest one is answered with the highest basic leaf; AMD's are empty.
+#[test]
+fn leaves_above_the_highest() {
+    for number in [0x17, 0x1f, 0x30, 0x8000_00ff] {
+        let mut f = made_by(b"Genu", 1);
+        f.machine.leaves.lock().entry((0, 0)).or_default().eax = 0x16;
+        f.machine
+            .leaves
+            .lock()
+            .entry((0x8000_0000, 0))
+            .or_default()
+            .eax = 0x8000_0008;
+        let highest = ask(&mut f, 0x16, 0);
+        assert_ne!(highest, CpuidResult::default());
+        assert_eq!(ask(&mut f, number, 0), highest, "{number:#x}");
+    }
+    let mut f = made_by(b"Auth", 1);
+    assert_eq!(ask(&mut f, 0x8000_00ff, 0), CpuidResult::default());
 }
 
 #[test]
@@ -245,6 +290,7 @@ fn made_by(vendor: &[u8; 4], cpus: usize) -> Fixture {
             ..CpuidResult::default()
         },
     );
+    leaves.entry((0x8000_0000, 0)).or_default().eax = 0x8000_0008;
     // Data, code and last-level caches, as each says of itself which kind and level it is.
     for (subleaf, kind) in [(0, 0x21), (1, 0x22), (2, 0x63)] {
         let eax = 0xffff_c000 | kind;
@@ -280,6 +326,7 @@ fn each_virtual_cpu_is_a_core_of_one_package() {
         let one = ask(&mut f, 1, 0);
         assert_eq!(one.ebx, last << 24 | ids << 16);
         assert_eq!(one.edx & Leaf1Edx::HTT.bits() != 0, cpus > 1);
+        f.machine.leaves.lock().entry((0, 0)).or_default().eax = 0x1f;
         for leaf in [0xb, 0x1f] {
             let (thread, core) = (ask(&mut f, leaf, 0), ask(&mut f, leaf, 1));
             assert_eq!((thread.eax, thread.ebx, thread.edx), (0, 1, last));
