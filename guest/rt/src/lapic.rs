@@ -24,6 +24,10 @@ pub mod register {
     pub const TPR: u32 = 0x80;
     /// End of interrupt.
     pub const EOI: u32 = 0xb0;
+    /// Logical destination.
+    pub const LOGICAL_DESTINATION: u32 = 0xd0;
+    /// Destination format.
+    pub const DESTINATION_FORMAT: u32 = 0xe0;
     /// Spurious interrupt vector.
     pub const SPURIOUS: u32 = 0xf0;
     /// In-service, first of 8.

@@ -1,12 +1,13 @@
 //! More than one virtual CPU: starting them, and interrupting them.
 
 use core::arch::{asm, global_asm};
+use core::hint::spin_loop;
 
 use x86::controlregs::{cr0, cr3, cr4};
 
 use crate::{
     lapic,
-    machine::{cpuid, rdmsr},
+    machine::{cpuid, rdmsr, rdtsc, tsc_khz},
 };
 
 /// How many virtual CPUs a guest can have.
@@ -32,6 +33,18 @@ pub mod delivery {
     pub const STARTUP: u32 = 6 << 8;
 }
 
+/// Destinations of the ICR: its bit 11, and the shorthands in bits 19:18.
+pub mod destination {
+    /// A set of logical IDs.
+    pub const LOGICAL: u32 = 1 << 11;
+    /// The sender.
+    pub const SELF: u32 = 1 << 18;
+    /// All.
+    pub const ALL: u32 = 2 << 18;
+    /// All but the sender.
+    pub const OTHERS: u32 = 3 << 18;
+}
+
 const ASSERT: u32 = 1 << 14;
 
 /// The APIC ID of the virtual CPU that asks, by CPUID.
@@ -43,6 +56,18 @@ pub fn id() -> u32 {
 /// Sends an interrupt command to the virtual CPU with this APIC ID.
 pub fn send(to: u32, command: u32) {
     lapic::command(to, command | ASSERT);
+}
+
+/// Waits at most 10 s; whether it came true.
+pub fn wait(until: impl Fn() -> bool) -> bool {
+    let end = rdtsc() + 10_000 * tsc_khz();
+    while !until() {
+        if rdtsc() > end {
+            return false;
+        }
+        spin_loop();
+    }
+    true
 }
 
 /// Starts the virtual CPU with this APIC ID: from INIT, through a startup IPI, to `work` in 64-bit mode on a stack of

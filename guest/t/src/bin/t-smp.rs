@@ -8,8 +8,8 @@ use rt::{
     check, check_eq, execute,
     interrupts::{self, Frame, vector},
     lapic::{self, register},
-    machine, paging,
-    processors::{self, delivery},
+    paging,
+    processors::{self, delivery, wait},
 };
 
 rt::main!(main);
@@ -52,18 +52,6 @@ fn in_this_mode(mode: &str) {
     lock();
     translation();
     again();
-}
-
-/// Waits at most 10 s.
-fn wait(until: impl Fn() -> bool) -> bool {
-    let end = machine::rdtsc() + 10_000 * machine::tsc_khz();
-    while !until() {
-        if machine::rdtsc() > end {
-            return false;
-        }
-        spin_loop();
-    }
-    true
 }
 
 /// What another virtual CPU does first.
