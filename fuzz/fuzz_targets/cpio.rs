@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use vmm::guest::app::cpio::Archive;
+use vmm::guest::cpio::Archive;
 
 fuzz_target!(|bytes: &[u8]| {
     let read = Archive::new(bytes).filter_map(Result::ok);

@@ -7,7 +7,7 @@ use super::request::{BadRequest, Request};
 use super::room::{Room, Side};
 use super::start::{BootGdt, Mode, Start, enter, write_identity_map};
 use super::virtio::Virtio;
-use super::{GuestKind, LoadError, Seat, new_space};
+use super::{GuestKind, LoadError, Seat, cpio, new_space};
 use crate::exit::rows::EXITS;
 use crate::machine::Gpr;
 use crate::memory::GuestRam;
@@ -237,6 +237,11 @@ fn place_initrd(
     };
     if initrd.is_empty() {
         return Err(LoadError::Program("its initrd is empty".into()));
+    }
+    if let Some(why) = cpio::cut_short(initrd) {
+        return Err(LoadError::Program(format!(
+            "its initrd is cut short; copy or make it again: {why}"
+        )));
     }
     let length = initrd.len() as u64;
     let reach = HIGH..header.initrd_end();

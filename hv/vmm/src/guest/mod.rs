@@ -20,6 +20,7 @@ use spin::{Mutex, Once};
 
 pub mod app;
 pub mod console;
+pub mod cpio;
 pub mod disk;
 mod firmware;
 pub mod linux;

@@ -1,7 +1,6 @@
 //! The `app` guest: one unmodified static Linux program at CPL 3, whose system calls, page faults
 //! and exceptions are exits.
 
-pub mod cpio;
 pub mod elf;
 pub mod exits;
 mod handlers;
@@ -16,12 +15,12 @@ use alloc::vec::Vec;
 
 use crate::errno::Errno;
 use crate::file_system::{FileSystem, Time};
+use crate::guest::cpio::CpioError;
 use crate::memory::address_space::{Access, Backing, Fault, Place};
 use crate::memory::{AddressSpace, GuestRam};
 use crate::syscall::frame;
 use crate::syscall::signal::Taken;
 use crate::syscall::{Call, Kernel, Outcome, Process, Signal, System, Thread, signal, table, time};
-use cpio::CpioError;
 use elf::{ElfError, Program, Segment};
 use layout::EntryState;
 use spec::addr::PAGE_SIZE;

@@ -1,10 +1,10 @@
 //! The file system that a program finds.
 
 use super::LoadError;
-use super::cpio::{Archive, Entry};
 use crate::errno::Errno;
 use crate::file_system::inode::type_is_known;
 use crate::file_system::{Directory, FileSystem, Ino, Inode, Kind, ROOT, Time};
+use crate::guest::cpio::{Archive, Entry};
 use crate::memory::contents::Contents;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;

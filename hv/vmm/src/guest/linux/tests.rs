@@ -167,6 +167,14 @@ fn the_initrd_is_as_high_as_the_kernel_reaches() {
 }
 
 #[test]
+fn an_initrd_that_is_cut_short_is_refused() {
+    let why = lay(&kernel(), Some(b"0707010000"), Entry::Best).err();
+    let want =
+        "its initrd is cut short; copy or make it again: cpio: the entry at byte 0 is cut off";
+    assert_eq!(why.as_deref(), Some(want));
+}
+
+#[test]
 fn a_bad_kernel_is_refused_with_one_line() {
     let mut cut = kernel();
     cut.truncate(1024 + 16);

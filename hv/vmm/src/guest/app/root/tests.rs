@@ -1,5 +1,5 @@
 use super::*;
-use crate::guest::app::cpio::tests::add;
+use crate::guest::cpio::tests::add;
 
 fn unpacked(fill: impl Fn(&mut Vec<u8>)) -> Result<FileSystem, LoadError> {
     let mut archive = Vec::new();

@@ -74,6 +74,36 @@ fn faults_are_told_apart() {
 }
 
 #[test]
+fn an_initial_file_system_is_whole_or_cut_short() {
+    let archive = sample();
+    let (end, compressed) = (archive.len(), b"\x1f\x8b\x08 and so on");
+    let no_trailer = &archive[..end - 124];
+    for (parts, want) in [
+        (&[&archive[..]][..], None),
+        (&[&archive, &[0; 388]], None),
+        (&[&archive, &[0; 4], &archive], None),
+        (&[&archive, &archive, compressed], None),
+        (&[&archive, &[0; 128], compressed], None),
+        (&[compressed, &archive[..130]], None),
+        (&[no_trailer, compressed], None),
+        (&[no_trailer, &archive], None),
+        (&[b"070707"], None),
+        (&[], None),
+        (&[no_trailer], Some(CpioError::NoTrailer)),
+        (&[&archive[..end - 125]], Some(CpioError::NoTrailer)),
+        (&[&archive[..end - 128]], Some(CpioError::Truncated(232))),
+        (&[&archive[..end - 9]], Some(CpioError::Truncated(348))),
+        (&[&archive, &archive[..3]], Some(CpioError::Truncated(472))),
+        (
+            &[&archive, &[0; 8], &archive[..120]],
+            Some(CpioError::Truncated(592)),
+        ),
+    ] {
+        assert_eq!(cut_short(&parts.concat()), want, "{parts:x?}");
+    }
+}
+
+#[test]
 fn nothing_follows_an_error() {
     let mut archive = Archive::new(b"junk");
     assert!(archive.next().unwrap().is_err());

@@ -91,9 +91,10 @@ impl<'a> Archive<'a> {
         }
         let cut = CpioError::Truncated(start);
         let rest = &self.bytes[start..];
-        let magic = rest.get(..6).unwrap_or(rest);
-        if magic != b"070701" && magic != b"070702" {
-            return Err(CpioError::BadMagic(start));
+        match rest.get(..6) {
+            Some(b"070701" | b"070702") => {}
+            None if b"070701".starts_with(rest) => return Err(cut),
+            _ => return Err(CpioError::BadMagic(start)),
         }
         let header = rest.get(..HEADER_SIZE).ok_or(cut)?;
         let field = |index: usize| number(header, start, index);
@@ -130,6 +131,23 @@ impl<'a> Archive<'a> {
         let part = self.bytes.get(at..end)?;
         self.at = end.checked_next_multiple_of(4)?;
         Some(part)
+    }
+}
+
+/// How an initial file system of Linux is cut short: in one of the archives that it begins with, which zero bytes may
+/// follow. What comes then may be compressed, and is not looked at, nor is an archive that is broken otherwise.
+#[must_use]
+pub fn cut_short(bytes: &[u8]) -> Option<CpioError> {
+    let mut archive = Archive::new(bytes);
+    loop {
+        let rest = bytes.get(archive.at..)?;
+        archive.at += rest.iter().position(|&byte| byte != 0)?;
+        archive.ended = false;
+        match archive.by_ref().find_map(Result::err) {
+            None => {}
+            Some(why @ (CpioError::Truncated(_) | CpioError::NoTrailer)) => return Some(why),
+            Some(_) => return None,
+        }
     }
 }
 
