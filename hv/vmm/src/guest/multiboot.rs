@@ -87,6 +87,8 @@ pub struct Loaded {
     pub magic: u32,
     /// Where its boot information is.
     pub information: u32,
+    /// It wants a video mode, which it does not get.
+    pub video: bool,
     /// Where its GDT is, until it has its own.
     gdt: TableRegister,
 }
@@ -123,6 +125,10 @@ fn load(request: &Request, seat: &Seat<'_>) -> Result<Vcpu, LoadError> {
     let heap = seat.promise(HEAP_SIZE * cpus as u64 + virtio.heap_size())?;
     let space = new_space(seat.host, size)?;
     let loaded = lay_out(&space.ram(), &files, protocol, cpus)?;
+    if loaded.video {
+        let (number, path) = (seat.number, &request.path);
+        log::warn!("guest {number} ({path}): its header asks for a video mode; there is no screen");
+    }
     let mut vcpu = seat.new_vcpu(&MULTIBOOT, &request.path, space, heap, cpus, Some(&virtio));
     start(&mut vcpu, &loaded);
     Ok(vcpu)
@@ -192,6 +198,7 @@ pub fn lay_out(
         entry: image.entry,
         magic,
         information,
+        video: wanted.video,
         gdt: place_gdt(ram, &mut room).unwrap_or_default(),
     })
 }

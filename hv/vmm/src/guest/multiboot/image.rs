@@ -24,6 +24,8 @@ pub(super) struct Wanted {
     pub(super) relocation: Option<Relocation>,
     /// In how much of the file ELF program headers are looked for.
     pub(super) window: usize,
+    /// It wants a video mode.
+    pub(super) video: bool,
 }
 
 impl Wanted {
@@ -34,6 +36,7 @@ impl Wanted {
             entry: None,
             relocation: None,
             window,
+            video: false,
         }
     }
 }

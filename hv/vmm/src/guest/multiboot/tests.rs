@@ -5,6 +5,7 @@ use std::string::ToString;
 use std::vec;
 
 mod refused;
+mod video;
 
 const RAM: u64 = 4 << 20;
 

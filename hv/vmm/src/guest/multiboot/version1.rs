@@ -23,8 +23,9 @@ pub(super) fn find(file: &[u8]) -> Result<usize, NoHeader> {
 /// Reads the header at `at`.
 pub(super) fn read(file: &[u8], at: usize) -> Result<Wanted, LoadError> {
     const ADDRESSES: u32 = 1 << 16;
+    const VIDEO: u32 = 1 << 2;
     /// Page-aligned modules and memory information, which are always given, and a video mode.
-    const KNOWN: u32 = 0b111;
+    const KNOWN: u32 = 0b11 | VIDEO;
     let flags = word(file, at + 4).unwrap_or(0);
     let unknown = flags & 0xffff & !KNOWN;
     if unknown != 0 {
@@ -32,8 +33,12 @@ pub(super) fn read(file: &[u8], at: usize) -> Result<Wanted, LoadError> {
             "its Multiboot 1 header requires flags that are not known: {unknown:#x}"
         ));
     }
+    let wanted = Wanted {
+        video: flags & VIDEO != 0,
+        ..Wanted::elf(WINDOW)
+    };
     if flags & ADDRESSES == 0 {
-        return Ok(Wanted::elf(WINDOW));
+        return Ok(wanted);
     }
     let field = |n: usize| word(file, at + 12 + n * 4);
     let (Some(header), Some(load), Some(load_end), Some(bss_end), Some(entry)) =
@@ -50,8 +55,7 @@ pub(super) fn read(file: &[u8], at: usize) -> Result<Wanted, LoadError> {
     Ok(Wanted {
         flat: Some(Flat::new(file, at, &addresses)?),
         entry: Some(entry),
-        relocation: None,
-        window: WINDOW,
+        ..wanted
     })
 }
 

@@ -95,7 +95,8 @@ fn read_tag(
             wanted.relocation = relocation(body);
             return Ok(wanted.relocation.as_ref().map(|_| ()));
         }
-        tag::INFORMATION_REQUEST | tag::CONSOLE_FLAGS | tag::FRAMEBUFFER => {}
+        tag::FRAMEBUFFER => wanted.video |= !optional,
+        tag::INFORMATION_REQUEST | tag::CONSOLE_FLAGS => {}
         kind if optional || WITHOUT_EFFECT.contains(&kind) => {}
         kind => {
             return refuse(format!(
