@@ -41,7 +41,7 @@ pub(crate) struct Args {
     /// The emulator's CPU model [default: max,+svm for QEMU, corei7_skylake_x for Bochs].
     #[arg(long)]
     model: Option<String>,
-    /// How many CPUs.
+    /// How many CPUs; Nestling uses 8 at most.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     cpus: u32,
     /// The machine's memory.
@@ -60,6 +60,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
 }
+
+/// As many CPUs as the hypervisor uses.
+const MOST_CPUS: u32 = 8;
 
 /// Where the guests' input comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -114,6 +117,9 @@ impl Args {
             self.int_log.is_none() || emulator == Emulator::Qemu,
             "--int-log is a log of QEMU's"
         );
+        if self.cpus > MOST_CPUS && !self.parts.bare {
+            eprintln!("xtask: of {} CPUs Nestling uses {MOST_CPUS}", self.cpus);
+        }
         Ok(Machine {
             emulator,
             model: self
