@@ -8,6 +8,7 @@ mod number;
 
 pub mod addr;
 pub mod apic;
+pub mod breakpoint;
 pub mod control_registers;
 pub mod cpuid;
 pub mod exception;

@@ -7,6 +7,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod acpi;
+pub mod breakpoints;
 pub mod calendar;
 pub mod device;
 pub mod emulate;

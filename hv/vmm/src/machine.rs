@@ -248,6 +248,10 @@ pub trait Engine: Send {
     fn set_nmi_window(&mut self, on: bool);
     /// Whether PAUSE exits.
     fn set_pause_exiting(&mut self, on: bool);
+    /// Whether a write of DR7 exits; other MOV DR may exit with it.
+    fn set_debug_register_exiting(&mut self, on: bool);
+    /// The breakpoints (DR6 layout) that were met before and that MOV SS held back. They are the caller's now.
+    fn take_held_back(&mut self) -> u64;
     /// Which exception vectors exit: bit n for vector n.
     fn set_exception_intercepts(&mut self, vectors: u32);
     /// Whether reads and writes of this MSR go through without an exit.

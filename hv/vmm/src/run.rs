@@ -135,6 +135,7 @@ impl Deadline {
 fn prepare(v: &mut Vcpu, deadline: &mut Deadline, rip: Option<NonZeroU64>) -> Option<Pause> {
     if let Some(rip) = rip {
         v.engine.skip(rip.get());
+        end_instruction(v);
     }
     v.receive();
     if v.lapic.has_signal() {
@@ -258,6 +259,7 @@ fn skip(v: &mut Vcpu, exit: &Exit, length: u8) -> Option<Pause> {
     } else {
         v.engine.skip(rip);
     }
+    end_instruction(v);
     None
 }
 
@@ -268,7 +270,24 @@ fn repeat(v: &mut Vcpu, exit: &Exit) -> Option<Pause> {
     v.engine.skip(exit.rip);
     let flags = v.engine.reg(Reg::Rflags);
     v.engine.set_reg(Reg::Rflags, flags | Rflags::RF.bits());
+    end_instruction(v);
     None
+}
+
+/// Behind an instruction: it may have met breakpoints.
+#[inline]
+fn end_instruction(v: &mut Vcpu) {
+    if v.breakpoints.is_met() {
+        raise_breakpoints(v);
+    }
+}
+
+/// One #DB says all that happened.
+#[cold]
+fn raise_breakpoints(v: &mut Vcpu) {
+    let conditions = v.take_conditions();
+    let event = exception::debug(&mut *v.engine, conditions);
+    v.engine.inject(event);
 }
 
 /// The #DB that follows an instruction when RFLAGS.TF is set, with the breakpoints (DR6 layout) that were met before it
@@ -282,6 +301,7 @@ pub fn single_step(engine: &mut dyn Engine, held_back: u64) {
 /// Delivers an event. When the exit came while another exception was being delivered, the two
 /// may make a double fault, or a triple one (SDM 3A "Interrupt 8—Double Fault Exception (#DF)").
 fn inject(v: &mut Vcpu, exit: &Exit, event: Event) -> Option<Pause> {
+    v.breakpoints.forget();
     let first = exit
         .vectoring
         .filter(|first| first.kind == EventType::HardwareException);

@@ -1,5 +1,6 @@
 //! A virtual CPU: what the engine holds, and what is ours.
 
+use crate::breakpoints::Watch;
 use crate::device::lapic::Lapic;
 use crate::emulate::access::Accesses;
 use crate::exit::cpuid::{self, Leaves};
@@ -79,6 +80,8 @@ pub struct Vcpu {
     pub translated: Option<Translated>,
     /// The loads and stores of devices that it made.
     pub accesses: Accesses,
+    /// Its breakpoints, as far as L0 has to do with them.
+    pub breakpoints: Watch,
     /// The CPUID leaves that it was shown.
     pub leaves: Leaves,
     /// Its exits by kind.
@@ -100,10 +103,7 @@ impl Vcpu {
         host: &'static Host,
         number: u32,
     ) -> Self {
-        for &(msr, read, write) in PASSTHROUGH {
-            engine.set_msr_passthrough(msr.0, read, write);
-        }
-        engine.set_exception_intercepts(exception::INTERCEPTED);
+        set_exits(&mut *engine);
         let lapic = Lapic::new(number, &guest.interrupts);
         let mut msrs = Msrs::default();
         msrs.set_memory_types(host.machine.capabilities().physical_address_bits);
@@ -130,6 +130,7 @@ impl Vcpu {
             msrs,
             translated: None,
             accesses: Accesses::default(),
+            breakpoints: Watch::default(),
             leaves: Leaves::default(),
             counts: Counts::default(),
         }
@@ -292,6 +293,15 @@ impl Vcpu {
             self.gprs[register] = value;
         }
     }
+}
+
+/// What goes through to the engine's registers at first, and what exits.
+fn set_exits(engine: &mut dyn Engine) {
+    for &(msr, read, write) in PASSTHROUGH {
+        engine.set_msr_passthrough(msr.0, read, write);
+    }
+    engine.set_exception_intercepts(exception::INTERCEPTED);
+    engine.set_debug_register_exiting(true);
 }
 
 #[cfg(test)]

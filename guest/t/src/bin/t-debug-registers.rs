@@ -8,6 +8,7 @@ use rt::{
         self, Frame,
         vector::{DB, GP, UD},
     },
+    lapic::{self, register},
     machine,
 };
 use x86::controlregs::Cr4;
@@ -34,12 +35,18 @@ macro_rules! write {
 }
 
 static STATUS: Single<u64> = Single::new(0);
+static COUNT: Single<u64> = Single::new(0);
 
 fn main() {
     addresses();
     control();
     aliases();
     status();
+    interrupts::on(DB, Some(note_status));
+    ports();
+    strings();
+    devices();
+    interrupts::on(DB, None);
 }
 
 fn addresses() {
@@ -97,6 +104,7 @@ fn aliases() {
 
 fn note_status(frame: &mut Frame) {
     STATUS.store(read!("dr6"));
+    COUNT.store(COUNT.load() + 1);
     write!("dr6", DR6);
     frame.rflags = frame.rflags & !0x100 | 1 << 16;
 }
@@ -177,4 +185,191 @@ fn general_detect() {
         got == (1 << 13, DR7) || got == ignored
     );
     write!("dr7", DR7);
+}
+
+/// R/W of breakpoints, with LEN for 1, 4 and 8 bytes.
+const WRITE: u64 = 0b0001;
+const WRITE_4: u64 = 0b1101;
+const WRITE_8: u64 = 0b1001;
+const IO: u64 = 0b0010;
+const READ_WRITE: u64 = 0b0011;
+const READ_WRITE_4: u64 = 0b1111;
+/// DR6.BS.
+const BS: u64 = 1 << 14;
+
+/// How many #DBs come, and what the last one says, while breakpoint 0 is there.
+fn watch(kind: u64, address: u64, run: impl FnOnce()) -> (u64, u64) {
+    STATUS.store(0);
+    COUNT.store(0);
+    write!("dr0", address);
+    write!("dr7", DR7 | 1 | kind << 16);
+    run();
+    write!("dr7", DR7);
+    (COUNT.load(), STATUS.load() & !DR6)
+}
+
+/// The debug console's port, which reads 0xe9, and one that nobody claims.
+const CONSOLE: u64 = 0xe9;
+const NOBODY: u64 = 0x80;
+
+fn ports() {
+    let out = || execute!("out 0x80, al", "nop");
+    check_eq!(
+        "I/O breakpoint without CR4.DE",
+        watch(IO, NOBODY, out),
+        (0, 0)
+    );
+    machine::set_cr4(machine::cr4() | Cr4::CR4_DEBUGGING_EXTENSIONS);
+    check_eq!("I/O breakpoint at OUT", watch(IO, NOBODY, out), (1, 1));
+    check_eq!(
+        "I/O breakpoint beside OUT",
+        watch(IO, NOBODY + 1, out),
+        (0, 0)
+    );
+    let input = || execute!("in al, 0xe9", "nop", out("al") _);
+    check_eq!("I/O breakpoint at IN", watch(IO, CONSOLE, input), (1, 1));
+    let wide = || execute!("in ax, 0x7f", "nop", out("ax") _);
+    check_eq!(
+        "I/O breakpoint at a part of IN",
+        watch(IO, NOBODY, wide),
+        (1, 1)
+    );
+    let stepped = || {
+        execute!(
+            "pushfq",
+            "or qword ptr [rsp], 0x100",
+            "popfq",
+            "out 0x80, al",
+            "nop"
+        );
+    };
+    check_eq!(
+        "I/O breakpoint at a single-stepped OUT",
+        watch(IO, NOBODY, stepped),
+        (1, BS | 1)
+    );
+    ports_of_strings();
+    machine::set_cr4(machine::cr4() - Cr4::CR4_DEBUGGING_EXTENSIONS);
+}
+
+fn ports_of_strings() {
+    let bytes = [0_u8; 3];
+    let outsb = || {
+        execute!("outsb", "nop", inout("rsi") bytes.as_ptr() => _, in("dx") NOBODY as u16);
+    };
+    check_eq!("I/O breakpoint at OUTSB", watch(IO, NOBODY, outsb), (1, 1));
+    let rep_outsb = || {
+        execute!(
+            "rep outsb", "nop",
+            inout("rsi") bytes.as_ptr() => _, inout("rcx") 3_u64 => _, in("dx") NOBODY as u16
+        );
+    };
+    check_eq!(
+        "I/O breakpoint at REP OUTSB",
+        watch(IO, NOBODY, rep_outsb),
+        (3, 1)
+    );
+}
+
+/// Memory operands of INS and OUTS.
+fn strings() {
+    let mut buffer = [0_u32; 2];
+    let at = buffer.as_mut_ptr();
+    let rep_insb = || {
+        execute!(
+            "rep insb", "nop",
+            inout("rdi") at => _, inout("rcx") 6_u64 => _, in("dx") CONSOLE as u16
+        );
+    };
+    let (first, second) = (at as u64, at as u64 + 4);
+    check_eq!(
+        "breakpoint at REP INSB",
+        watch(WRITE_4, first, rep_insb),
+        (4, 1)
+    );
+    check_eq!(
+        "breakpoint at its last byte",
+        watch(WRITE, second + 1, rep_insb),
+        (1, 1)
+    );
+    check_eq!(
+        "breakpoint behind REP INSB",
+        watch(WRITE, second + 2, rep_insb),
+        (0, 0)
+    );
+    let outsb = || execute!("outsb", "nop", inout("rsi") at => _, in("dx") NOBODY as u16);
+    check_eq!(
+        "breakpoint at OUTSB",
+        watch(READ_WRITE, first, outsb),
+        (1, 1)
+    );
+    check_eq!(
+        "breakpoint for writes at OUTSB",
+        watch(WRITE, first, outsb),
+        (0, 0)
+    );
+}
+
+/// Instructions with operands in a device's memory, and what else they access.
+fn devices() {
+    lapic::enable();
+    lapic::stop_timer();
+    let count = lapic::BASE + u64::from(register::INITIAL_COUNT);
+    let load = || execute!("mov {0:e}, [{0}]", "nop", inout(reg) count => _);
+    let store = || execute!("mov [{}], {:e}", "nop", in(reg) count, in(reg) 1);
+    // The second time, L0 knows the instruction.
+    for _ in 0..2 {
+        load();
+        store();
+    }
+    check_eq!(
+        "breakpoint at a device's load",
+        watch(READ_WRITE_4, count, load),
+        (1, 1)
+    );
+    check_eq!(
+        "breakpoint for writes at a load",
+        watch(WRITE_4, count, load),
+        (0, 0)
+    );
+    check_eq!(
+        "breakpoint at a device's store",
+        watch(WRITE_4, count, store),
+        (1, 1)
+    );
+    check_eq!(
+        "breakpoint beside it",
+        watch(WRITE_4, count + 4, store),
+        (0, 0)
+    );
+    devices_and_memory(count);
+}
+
+/// Instructions that access both.
+fn devices_and_memory(count: u64) {
+    STATUS.store(0);
+    execute!(
+        "lea {0}, [rsp - 8]", "mov dr0, {0}", "mov dr7, {1}",
+        "push qword ptr [{2}]", "nop", "pop {0}",
+        out(reg) _, in(reg) DR7 | 1 | WRITE_8 << 16, in(reg) count
+    );
+    write!("dr7", DR7);
+    check_eq!(
+        "breakpoint at the stack of a PUSH from a device",
+        STATUS.load() & !DR6,
+        1
+    );
+    let mut word = 0_u32;
+    let to = &raw mut word;
+    write!("dr1", to as u64);
+    write!("dr7", DR7);
+    let both = || {
+        write!("dr7", DR7 | 0b0101 | READ_WRITE_4 << 16 | WRITE_4 << 20);
+        execute!("movsd", "nop", inout("rsi") count => _, inout("rdi") to => _);
+    };
+    check_eq!(
+        "two breakpoints at MOVSD",
+        watch(READ_WRITE_4, count, both),
+        (1, 0b11)
+    );
 }

@@ -15,6 +15,9 @@ use vmm::machine::{
 };
 use vmm::run::single_step;
 
+/// DR7, and DR5, which is the same without CR4.DE.
+const DR7: u16 = 1 << 7 | 1 << 5;
+
 impl Engine for SvmVcpu {
     fn load(&mut self) {
         self.load_here();
@@ -122,6 +125,14 @@ impl Engine for SvmVcpu {
         let mut first = self.vmcb.control.intercept1;
         first.set(Intercept1::PAUSE, on);
         self.vmcb.set_intercept1(first);
+    }
+
+    fn set_debug_register_exiting(&mut self, on: bool) {
+        self.vmcb.set_intercept_dr_writes(if on { DR7 } else { 0 });
+    }
+
+    fn take_held_back(&mut self) -> u64 {
+        0
     }
 
     fn set_exception_intercepts(&mut self, vectors: u32) {

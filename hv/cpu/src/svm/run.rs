@@ -191,7 +191,7 @@ fn take_machine_check() {
     unsafe { asm!("int 18") }
 }
 
-/// What exits always. IRET, VINTR, exceptions and some control registers come and go. INVLPG, MOV DR, RDTSC and MOV to CR3 are
+/// What exits always. IRET, VINTR, exceptions, MOV DR and some control registers come and go. INVLPG, RDTSC and MOV to CR3 are
 /// the guest's own affair under nested paging, and MOV to CR0 as far as only TS and MP change.
 ///
 /// EFER.SVME is set under the guest, so that SVM's instructions do not raise #UD by themselves.

@@ -55,6 +55,7 @@ macro_rules! setters {
 setters! {
     set_intercept_cr_reads = control.intercept_cr_reads: u16, INTERCEPTS;
     set_intercept_cr_writes = control.intercept_cr_writes: u16, INTERCEPTS;
+    set_intercept_dr_writes = control.intercept_dr_writes: u16, INTERCEPTS;
     set_intercept_exceptions = control.intercept_exceptions: u32, INTERCEPTS;
     set_intercept1 = control.intercept1: Intercept1, INTERCEPTS;
     set_intercept2 = control.intercept2: Intercept2, INTERCEPTS;

@@ -78,7 +78,7 @@ impl Capability {
 }
 
 impl Controls {
-    /// What we must have, and what we want where it is there. The window, PAUSE and the IA-32e
+    /// What we must have, and what we want where it is there. The window, MOV DR, PAUSE and the IA-32e
     /// controls are required to be *possible*: they come and go as the guest runs.
     fn choose(true_controls: bool) -> Result<Self, Error> {
         let which = |plain: Msr, precise: Msr| if true_controls { precise } else { plain };
@@ -148,6 +148,7 @@ fn primary(msr: Msr) -> Result<Primary, Error> {
             | Primary::MONITOR_EXITING
             | Primary::RDPMC_EXITING
             | Primary::PAUSE_EXITING
+            | Primary::MOV_DR_EXITING
             | Primary::CR8_LOAD_EXITING
             | Primary::CR8_STORE_EXITING
             | Primary::USE_IO_BITMAPS
@@ -155,7 +156,9 @@ fn primary(msr: Msr) -> Result<Primary, Error> {
             | Primary::ACTIVATE_SECONDARY_CONTROLS,
         Primary::empty(),
     )?;
-    Ok(chosen - Primary::INTERRUPT_WINDOW_EXITING - Primary::PAUSE_EXITING)
+    let later =
+        Primary::INTERRUPT_WINDOW_EXITING | Primary::MOV_DR_EXITING | Primary::PAUSE_EXITING;
+    Ok(chosen - later)
 }
 
 /// INVPCID, XSAVES, TPAUSE and PCONFIG raise #UD without their controls, and ENCLS exits with its own: vmm hides

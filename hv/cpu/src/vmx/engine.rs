@@ -134,6 +134,17 @@ impl Engine for VmxVcpu {
         self.set_control(Primary::PAUSE_EXITING, on);
     }
 
+    fn set_debug_register_exiting(&mut self, on: bool) {
+        self.set_control(Primary::MOV_DR_EXITING, on);
+    }
+
+    fn take_held_back(&mut self) -> u64 {
+        let vmcs = self.vmcs.current_mut();
+        let pending = vmcs.read(GUEST_PENDING_DEBUG_EXCEPTIONS);
+        vmcs.write(GUEST_PENDING_DEBUG_EXCEPTIONS, 0);
+        pending & BREAKPOINTS
+    }
+
     fn set_exception_intercepts(&mut self, vectors: u32) {
         self.vmcs
             .current_mut()
@@ -181,9 +192,8 @@ impl VmxVcpu {
         let vmcs = self.vmcs.current_mut();
         vmcs.write(GUEST_RFLAGS, (flags - Rflags::RF).bits());
         if flags.contains(Rflags::TF) {
-            let pending = vmcs.read(GUEST_PENDING_DEBUG_EXCEPTIONS);
-            vmcs.write(GUEST_PENDING_DEBUG_EXCEPTIONS, 0);
-            single_step(self, pending & BREAKPOINTS);
+            let held_back = self.take_held_back();
+            single_step(self, held_back);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The tables of `spec` against independent ones (the `x86` and `raw-cpuid` crates), and their arithmetic against the manuals.
 
 mod apic;
+mod breakpoint;
 mod controls;
 mod cpuid;
 mod exception;

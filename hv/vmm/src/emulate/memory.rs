@@ -6,6 +6,7 @@ use crate::memory::linear::Access;
 use crate::vcpu::Vcpu;
 use spec::addr::{Gva, L1Gpa, PAGE_SIZE};
 use spec::apic::Register;
+use spec::breakpoint;
 
 const END_OF_INTERRUPT: u16 = Register::EOI.0 >> 4;
 
@@ -45,6 +46,7 @@ fn locate(v: &mut Vcpu, at: Gva, size: u8, write: bool) -> Result<Span, Event> {
 /// Reads `size` bytes at a linear address.
 pub(crate) fn read(v: &mut Vcpu, at: Gva, size: u8) -> Result<u64, Event> {
     let span = locate(v, at, size, false)?;
+    v.accessed(breakpoint::Access::Read, at.0, size);
     if span.second.is_none() {
         return Ok(read_physical(v, span.first, size));
     }
@@ -55,6 +57,7 @@ pub(crate) fn read(v: &mut Vcpu, at: Gva, size: u8) -> Result<u64, Event> {
 /// Writes `size` bytes at a linear address.
 pub(crate) fn write(v: &mut Vcpu, at: Gva, size: u8, value: u64) -> Result<(), Event> {
     let span = locate(v, at, size, true)?;
+    v.accessed(breakpoint::Access::Write, at.0, size);
     if span.second.is_none() {
         write_physical(v, span.first, size, value);
         return Ok(());

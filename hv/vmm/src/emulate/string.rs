@@ -73,8 +73,8 @@ impl Walk {
         v.set_gpr(register, kept | value & mask(self.address_size));
     }
 
-    /// Repeats while RCX is not zero and `once` says to go on, at most [`BATCH`] times, and only
-    /// once under single-step. What was done before an exception stays done.
+    /// Repeats while RCX is not zero and `once` says to go on, at most [`BATCH`] times, only
+    /// once under single-step, and until a breakpoint is met. What was done before an exception stays done.
     pub(crate) fn repeat(
         self,
         v: &mut Vcpu,
@@ -90,6 +90,9 @@ impl Walk {
             self.set(v, Gpr::Rcx, count - 1);
             if count == 1 || !goes_on {
                 return Ok(Progress::Done);
+            }
+            if v.breakpoints.is_met() {
+                break;
             }
         }
         Ok(Progress::Partly)

@@ -219,11 +219,8 @@ fn in_range(code: ExitCode, record: &SvmRecord) -> (Kind, Detail) {
     if let Some(number) = code.cr_write() {
         return (Kind::CrAccess, cr(number, true, record));
     }
-    if let Some(number) = code.dr_read() {
-        return (Kind::DrAccess, dr(number, false));
-    }
-    if let Some(number) = code.dr_write() {
-        return (Kind::DrAccess, dr(number, true));
+    if code.dr_read().or(code.dr_write()).is_some() {
+        return (Kind::DrAccess, Detail::None);
     }
     (Kind::Other, raw(record))
 }
@@ -283,16 +280,6 @@ fn cr(number: u8, write: bool, record: &SvmRecord) -> Detail {
         (false, false) => CrAccessType::UnknownRead,
     };
     Detail::Cr(CrAccess { number, access })
-}
-
-/// The general-purpose register is in EXITINFO1 with decode assists, but nothing there tells
-/// whether there are any.
-fn dr(number: u8, write: bool) -> Detail {
-    Detail::Dr {
-        number,
-        write,
-        gpr: None,
-    }
 }
 
 /// What is neither IRET nor JMP is CALL, unless an event is being delivered.

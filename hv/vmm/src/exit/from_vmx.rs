@@ -6,8 +6,8 @@ use super::{
 use crate::machine::{Event, EventType};
 use spec::addr::{Gva, L1Gpa};
 use spec::vmx::exit::{
-    DrAccess, EptViolation, ExitReason, FullReason, InstructionInformation,
-    InterruptionInformation, InterruptionType, IoQualification, TABLE, Valid, fields_of,
+    EptViolation, ExitReason, FullReason, InstructionInformation, InterruptionInformation,
+    InterruptionType, IoQualification, TABLE, Valid, fields_of,
 };
 
 /// The VM-exit information fields of a VMCS (SDM 3C "VM-Exit Information Fields"); a field that
@@ -101,7 +101,7 @@ fn with_information(record: &VmxRecord, reason: ExitReason, valid: Valid) -> Exi
         ExitReason::EXCEPTION_OR_NMI => exception(record),
         ExitReason::TASK_SWITCH => (Kind::TaskSwitch, task_switch(record)),
         ExitReason::CR_ACCESS => (Kind::CrAccess, cr_access(record)),
-        ExitReason::MOV_DR => (Kind::DrAccess, dr_access(record)),
+        ExitReason::MOV_DR => (Kind::DrAccess, Detail::None),
         ExitReason::IO_INSTRUCTION => (Kind::Io, io(record)),
         ExitReason::EPT_VIOLATION => (Kind::NestedPageFault, violation(record)),
         ExitReason::EPT_MISCONFIGURATION => {
@@ -269,15 +269,6 @@ fn cr_access(record: &VmxRecord) -> Detail {
         number: qualification.number(),
         access,
     })
-}
-
-fn dr_access(record: &VmxRecord) -> Detail {
-    let qualification = DrAccess(record.qualification);
-    Detail::Dr {
-        number: qualification.number(),
-        write: !qualification.from_dr(),
-        gpr: Some(qualification.register()),
-    }
 }
 
 /// INS and OUTS.

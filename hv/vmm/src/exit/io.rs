@@ -8,6 +8,7 @@ use crate::emulate::string::Walk;
 use crate::emulate::{fetch, memory};
 use crate::machine::{Event, Gpr, SegmentRegister};
 use crate::vcpu::Vcpu;
+use spec::breakpoint;
 
 /// Port I/O.
 pub(super) fn io(x: &Exit, v: &mut Vcpu) -> Verdict {
@@ -20,7 +21,8 @@ pub(super) fn io(x: &Exit, v: &mut Vcpu) -> Verdict {
 /// An OUT of a byte to a port that nobody claims, such as those that are written to pass time.
 #[inline(always)]
 fn is_ignored(io: Io, v: &Vcpu) -> bool {
-    !io.input && !io.string && io.size == 1 && !v.guest.claims.has(io.port)
+    let is_out_of_byte = !io.input && !io.string && io.size == 1;
+    is_out_of_byte && !v.guest.claims.has(io.port) && !v.breakpoints.is_on()
 }
 
 #[inline(never)]
@@ -43,9 +45,16 @@ fn carry_out(x: &Exit, v: &mut Vcpu) -> Verdict {
 /// OUT.
 #[inline]
 fn register_out(io: Io, v: &mut Vcpu) -> Verdict {
+    accessed(io, v);
     let value = v.gprs[Gpr::Rax] as u32;
     let effect = v.guest.bus.lock().write(io.port, io.size, value);
     stop(effect).map_or(Verdict::Next, Verdict::Stop)
+}
+
+/// Breakpoints may be on ports.
+#[inline]
+fn accessed(io: Io, v: &mut Vcpu) {
+    v.accessed(breakpoint::Access::Port, io.port.into(), io.size);
 }
 
 /// The end that an access leads to.
@@ -61,6 +70,7 @@ fn stop(effect: Effect) -> Option<Stop> {
 /// IN. A 32-bit result clears the upper half of RAX, as every such result does.
 #[inline(never)]
 fn register_in(io: Io, v: &mut Vcpu) -> Verdict {
+    accessed(io, v);
     let rax = v.gprs[Gpr::Rax];
     let value = u64::from(v.guest.bus.lock().read(io.port, io.size));
     v.gprs[Gpr::Rax] = match io.size {
@@ -76,6 +86,7 @@ fn register_in(io: Io, v: &mut Vcpu) -> Verdict {
 fn string_io(io: Io, v: &mut Vcpu) -> Verdict {
     let mut effect = Effect::None;
     let once = |v: &mut Vcpu, walk| {
+        accessed(io, v);
         if io.input {
             input(v, io, walk)?;
         } else {

@@ -172,15 +172,6 @@ pub enum Detail {
     Io(Io),
     /// [`Kind::CrAccess`].
     Cr(CrAccess),
-    /// [`Kind::DrAccess`]: the debug register.
-    Dr {
-        /// Its number.
-        number: u8,
-        /// MOV to the register rather than from it.
-        write: bool,
-        /// The general-purpose register, where the hardware says.
-        gpr: Option<u8>,
-    },
     /// [`Kind::Exception`], [`Kind::Nmi`]: the event, and for #PF the linear address.
     Exception {
         /// The event.

