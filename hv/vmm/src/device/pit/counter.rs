@@ -301,7 +301,7 @@ impl Counter {
             (None, Some(element)) if self.is_periodic() => {
                 let period = u64::from(element.count);
                 let phase = element.elapsed(now) % period;
-                Some(now - phase + period * (1 + SHORTEST / period))
+                Some(now + period * (1 + SHORTEST / period) - phase)
             }
             (None, Some(element)) => once(element.start, element.count).filter(|&at| at > now),
             (None, None) => None,

@@ -325,6 +325,17 @@ fn counter_0_interrupts_in_each_period_and_keeps_its_phase() {
     }
 }
 
+/// The first period then began, so to say, before the counter was switched on.
+#[test]
+fn a_large_count_may_follow_a_small_one_at_once() {
+    let mut bench = Bench::new();
+    bench.write(0x43, &[0x36]);
+    bench.write(0x40, &100u16.to_le_bytes());
+    bench.at(10).write(0x40, &50_000u16.to_le_bytes());
+    bench.edge(60);
+    assert!(bench.due().is_some_and(|due| due > 60));
+}
+
 #[test]
 fn a_new_count_in_the_high_half_of_mode_3_moves_the_edge() {
     let mut bench = Bench::new();
